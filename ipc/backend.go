@@ -1,0 +1,129 @@
+package ipc
+
+import (
+	"context"
+	"time"
+
+	"github.com/stead-dev/stead/runtime"
+	"github.com/stead-dev/stead/supervisor"
+)
+
+// Backend is what the handlers need of the daemon. All methods may be called
+// concurrently. Errors carry a class and maybe a hint (package runtime), or
+// are runtime.Diagnostics.
+type Backend interface {
+	// Describe says who this daemon is.
+	Describe() Description
+	// Up reads a manifest, commits it, and wants its services up.
+	Up(ctx context.Context, req UpRequest) (UpResult, error)
+	// Check reads a manifest and changes nothing.
+	Check(ctx context.Context, req UpRequest) (CheckResult, error)
+	// Want commits that the services are to be up or down.
+	Want(ctx context.Context, names []supervisor.Name, up bool) error
+	// Restart commits that the services are to get a new generation.
+	Restart(ctx context.Context, names []supervisor.Name) error
+	// Present returns the newest state, immutable.
+	Present() *Present
+	// Changed returns a channel that is closed when a Present newer than p is there.
+	Changed(p *Present) <-chan struct{}
+	// Events calls fn with what happened after sequence, in order, and with
+	// follow goes on until ctx ends. A reader that is too slow gets an event
+	// of kind "gap".
+	Events(ctx context.Context, after uint64, follow bool, fn func([]Event) error) error
+	// Logs is runtime.Runtime's.
+	Logs(ctx context.Context, query runtime.LogQuery, fn func(runtime.LogBlock) error) error
+	// Terminal is runtime.Runtime's.
+	Terminal(ctx context.Context, req runtime.TerminalRequest) (runtime.Session, error)
+	// Command returns the spec of a command to run in the environment of a
+	// service (or, with Service empty, of the project), for Terminal.
+	Command(ctx context.Context, name supervisor.Name, req CommandRequest) (runtime.Spec, error)
+	// Stop ends the daemon, and with services everything it runs. It returns
+	// how many services were stopped; the daemon exits after the answer.
+	Stop(ctx context.Context, services bool) (int, error)
+}
+
+// Description is a daemon's identity.
+type Description struct {
+	Version string
+	PID     int
+	Home    string
+	Socket  string
+	Started time.Time
+	Runtime *runtime.Description // nil while it cannot be reached
+}
+
+// UpRequest names a manifest and what is wanted of it.
+type UpRequest struct {
+	Directory   string // absolute; the manifest is looked for in it and its parents
+	File        string // absolute; instead of Directory
+	Services    []string
+	Profiles    []string
+	Keep        bool
+	Environment []string // KEY=VALUE of the caller
+}
+
+// UpResult is what Up did.
+type UpResult struct {
+	Project  string // ID
+	Name     string // shown to users
+	Services []string
+	Changed  []string
+	Warnings []runtime.Diagnostic
+}
+
+// CheckResult is what Check found.
+type CheckResult struct {
+	File        string
+	Name        string
+	Services    []string // in start order
+	Diagnostics []runtime.Diagnostic
+}
+
+// CommandRequest is a command to run beside a service.
+type CommandRequest struct {
+	Command     []string
+	Terminal    bool
+	Environment []string // project only: KEY=VALUE of the caller
+	Directory   string   // project only; absolute
+}
+
+// Present is all that there is at one instant. Nothing in it changes.
+type Present struct {
+	Sequence uint64 // rises with each Present
+	State    supervisor.State
+	Projects map[string]Project               // by ID
+	Specs    map[supervisor.Name]runtime.Spec // of the generation that the service shows; for directories, ports, terminals
+	Problem  string                           // why the state may be incomplete
+}
+
+// Project is what users know a project by.
+type Project struct {
+	ID        string
+	Name      string // unique among projects
+	Directory string
+	File      string
+}
+
+// Event is something that happened.
+type Event struct {
+	Sequence   uint64
+	Time       time.Time
+	Project    string // ID; empty: the daemon itself
+	Service    string
+	Generation uint64
+	Instance   string // generation/replica/attempt
+	Kind       EventKind
+	Text       string
+}
+
+// EventKind is the class of an Event.
+type EventKind string
+
+// The kinds of Event.
+const (
+	EventRequest EventKind = "request" // the user asked for something
+	EventPhase   EventKind = "phase"   // a service or generation reached a phase
+	EventExit    EventKind = "exit"    // an instance ended
+	EventDaemon  EventKind = "daemon"  // the daemon or its runtime
+	EventGap     EventKind = "gap"     // events are missing here
+)

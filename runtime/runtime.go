@@ -1,0 +1,89 @@
+// Package runtime is the contract between the daemon and whatever keeps
+// services running: child processes at home, pods in a cluster.
+//
+// The unit of the contract is the generation, not the process. A runtime
+// keeps the replicas of each generation alive by its restart policy, probes
+// them and reports, also while no daemon is there to listen. The daemon says
+// which generations there are to be, and learns everything else from Watch.
+//
+// All methods of a Runtime may be called concurrently. Errors have one of the
+// classes in errors.go; anything else is Internal.
+package runtime
+
+import "context"
+
+// ContractVersion is the version of this contract that the package speaks. A
+// runtime serves it and the one before it; Describe refuses others.
+const ContractVersion = 1
+
+// Runtime keeps generations running.
+type Runtime interface {
+	// Describe says who this is. It is the first call on every connection;
+	// version is the caller's ContractVersion. A version that the runtime does
+	// not speak is Unsupported. The nonce in the answer is the one the runtime
+	// chose when it started, so a caller can tell that it reached the very
+	// process it read about.
+	Describe(ctx context.Context, version int) (Description, error)
+
+	// Start makes the generation run and returns as soon as that is
+	// accepted; the outcome comes by Watch. It is idempotent by Spec.ID and
+	// Spec.Hash: the same pair again returns the same handle, a known ID with
+	// another hash is Conflict. A spec that can never run is Invalid, one
+	// that asks for what this runtime cannot give is Unsupported.
+	Start(ctx context.Context, spec Spec) (Handle, error)
+
+	// Stop ends the generation and returns at once; the truth comes by Watch.
+	// A generation that is stopping already takes the shorter of both limits.
+	// An unknown ID is NotFound.
+	Stop(ctx context.Context, id ID, how StopRequest) error
+
+	// Route names the generation that gets the traffic which does not pass
+	// stead's gateway. The process runtime has none and does nothing.
+	Route(ctx context.Context, id ID) error
+
+	// Watch calls fn with the full present (see event.go), then one Synced,
+	// then every change, until ctx ends or fn fails; it returns that error.
+	// Calls of one Watch never overlap. Delivery is at least once: what was
+	// not acknowledged by Forget is part of every later present.
+	Watch(ctx context.Context, fn func(Event) error) error
+
+	// Forget acknowledges every event up to sequence. The runtime may then
+	// drop exits and generations that have ended by that event.
+	Forget(ctx context.Context, sequence uint64) error
+
+	// Logs calls fn with the blocks that match query, in the order written,
+	// and with Follow goes on until ctx ends. A service nobody has heard of
+	// is NotFound; one that has written nothing is empty.
+	Logs(ctx context.Context, query LogQuery, fn func(LogBlock) error) error
+
+	// Terminal attaches to a running instance that has a terminal, or runs a
+	// command beside a service (see terminal.go).
+	Terminal(ctx context.Context, req TerminalRequest) (Session, error)
+
+	// Shutdown stops every generation within the limit of its own Stop, and
+	// then ends the runtime itself. It returns when all processes are gone.
+	Shutdown(ctx context.Context) error
+}
+
+// Description is a runtime's answer to Describe.
+type Description struct {
+	Name         string   // "process", "kubernetes"
+	Version      int      // the contract version that will be spoken
+	Build        string   // build identity of the binary
+	PID          int      // 0 where there is no process to name
+	Nonce        string   // chosen by the runtime at its start
+	Capabilities []string // names from the list below
+}
+
+// Capabilities that a runtime may have.
+const (
+	CapabilityTerminal = "terminal" // attach and exec
+	CapabilityCgroup   = "cgroup"   // whole trees are ended by cgroup.kill
+)
+
+// Handle is what a runtime needs to find a generation again. It is stored and
+// handed back, never read, by the daemon.
+type Handle struct {
+	Version int
+	Data    []byte
+}

@@ -1,0 +1,124 @@
+package supervisor
+
+import "time"
+
+// An Event is a fact, or a request by the user. The types of this file are
+// all there are.
+type Event interface{ event() }
+
+// Applied gives the plans of a whole project: services that are new, changed,
+// or (when missing) gone.
+type Applied struct {
+	Environment, Project string
+	Plans                map[string]Plan // by service
+}
+
+// Wanted asks for services to be up or down. Up takes everything they depend
+// on along. A service that was rejected or failed is tried again. Unknown
+// names are ignored: the daemon has refused them before.
+type Wanted struct {
+	Names []Name
+	Up    bool
+	Keep  bool
+}
+
+// Restarted asks for a new generation of services, whatever they run now.
+type Restarted struct{ Names []Name }
+
+// Built is the outcome of a Build command.
+type Built struct {
+	ID    ID
+	OK    bool
+	Cause Cause // when not OK
+}
+
+// Refused says that the runtime did not accept a Start command.
+type Refused struct {
+	ID    ID
+	Cause Cause
+}
+
+// Attached begins the runtime's report of the present; until Synced the State
+// is not complete.
+type Attached struct{}
+
+// Synced ends the report of the present: what was not reported is gone.
+type Synced struct{}
+
+// Detached says that the runtime cannot be reached.
+type Detached struct{}
+
+// Reported is the runtime's word on a generation as a whole. One that the
+// State does not know is adopted when its service is wanted and has no other
+// generation, else it is stopped.
+type Reported struct {
+	ID       ID
+	Revision string
+	Phase    ReportedPhase
+	Restarts int
+	Until    time.Time
+	Reason   string
+	Lost     bool
+}
+
+// ReportedPhase is a runtime's phase of a generation.
+type ReportedPhase string
+
+// The phases that a runtime reports; the last three are final.
+const (
+	ReportedRunning   ReportedPhase = "running"
+	ReportedBackoff   ReportedPhase = "backoff"
+	ReportedStopping  ReportedPhase = "stopping"
+	ReportedStopped   ReportedPhase = "stopped"
+	ReportedCompleted ReportedPhase = "completed"
+	ReportedFailed    ReportedPhase = "failed"
+)
+
+// InstanceStarted, InstanceReady and InstanceExited are the runtime's words
+// on one instance.
+type InstanceStarted struct {
+	ID        ID
+	Replica   int
+	Attempt   int
+	PID       int
+	Endpoints map[string]string
+}
+
+// InstanceReady says that an instance became ready, or is not any more.
+type InstanceReady struct {
+	ID      ID
+	Replica int
+	Attempt int
+	Ready   bool
+	Detail  string
+}
+
+// InstanceExited says that an instance ended.
+type InstanceExited struct {
+	ID      ID
+	Replica int
+	Attempt int
+	Text    string // "exit code 3", "SIGKILL", "could not be started: …"
+	Success bool
+}
+
+// Drained says that nothing is in flight to a draining generation any more.
+type Drained struct{ ID ID }
+
+// Ticked says that time has passed; see State.Wake.
+type Ticked struct{}
+
+func (Applied) event()         {}
+func (Wanted) event()          {}
+func (Restarted) event()       {}
+func (Built) event()           {}
+func (Refused) event()         {}
+func (Attached) event()        {}
+func (Synced) event()          {}
+func (Detached) event()        {}
+func (Reported) event()        {}
+func (InstanceStarted) event() {}
+func (InstanceReady) event()   {}
+func (InstanceExited) event()  {}
+func (Drained) event()         {}
+func (Ticked) event()          {}

@@ -1,0 +1,177 @@
+// Package supervisor decides what happens to services, and does nothing
+// itself: Step takes the state, the time and a fact, and returns the next
+// state and the commands that follow from it.
+//
+// Everything here is a pure value: no I/O, no goroutine, no clock, no
+// randomness. Step never changes the State it is given, so a State may be
+// read concurrently for ever. Users' wants and observed facts are kept apart
+// (Service.Want, Service.Generations); every decision makes the second follow
+// the first.
+package supervisor
+
+import "time"
+
+// Name identifies a service across everything that one daemon supervises.
+type Name struct {
+	Environment string
+	Project     string
+	Service     string
+}
+
+// ID is one generation of a service.
+type ID struct {
+	Name
+	Number uint64
+}
+
+// Plan is what the manifest says about a service, as far as decisions need it.
+type Plan struct {
+	Revision  string // identity of what runs: equal revisions need no new generation
+	DependsOn []Dependency
+	Build     bool // a build must succeed before each start
+	Reload    Reload
+	OneShot   bool          // ends by itself: Completed is its goal
+	Replicas  int           // at least 1
+	Drain     time.Duration // how long a replaced generation keeps its connections; 0: DefaultDrain
+}
+
+// DefaultDrain is how long a replaced generation may finish what it serves.
+const DefaultDrain = 5 * time.Second
+
+// Reload says how a new generation takes the place of an old one.
+type Reload string
+
+// The ways to reload.
+const (
+	ReloadOverlap Reload = "overlap" // start the new one beside the old one, route when ready, then drain the old one
+	ReloadRestart Reload = "restart" // hold traffic, stop the old one, start the new one
+)
+
+// Dependency is a need of a service for another one of its project.
+type Dependency struct {
+	Service   string
+	Condition Condition
+	Restart   bool // be given a new generation when the dependency is given one
+}
+
+// Condition is what a dependency must have reached; the Compose
+// specification's words.
+type Condition string
+
+// The conditions.
+const (
+	ConditionStarted   Condition = "service_started"
+	ConditionHealthy   Condition = "service_healthy"
+	ConditionCompleted Condition = "service_completed_successfully"
+)
+
+// Phase is where a service or a generation stands.
+type Phase string
+
+// The phases.
+const (
+	PhasePending   Phase = "pending"   // decided; waits for a dependency, a slot, or the runtime
+	PhaseBuilding  Phase = "building"  //
+	PhaseStarting  Phase = "starting"  // started, not ready yet
+	PhaseReady     Phase = "ready"     //
+	PhaseUnready   Phase = "unready"   // was ready, and is not any more
+	PhaseBackoff   Phase = "backoff"   // died, waits to be started again
+	PhaseDraining  Phase = "draining"  // replaced, finishes what it serves
+	PhaseStopping  Phase = "stopping"  //
+	PhaseStopped   Phase = "stopped"   //
+	PhaseCompleted Phase = "completed" // a one-shot that ended well
+	PhaseFailed    Phase = "failed"    //
+)
+
+// Final reports whether nothing of a generation in this phase runs or will.
+func (p Phase) Final() bool {
+	return p == PhaseStopped || p == PhaseCompleted || p == PhaseFailed
+}
+
+// State is everything the supervisor knows. Its maps and slices are shared
+// between States and must not be changed by anybody.
+type State struct {
+	Services map[Name]Service
+	// Synced is true while the runtime's reports are complete. Before that
+	// nothing is started or stopped, as the truth is not known.
+	Synced bool
+	// Limit is how many generations may be unready at once, over all
+	// services; New sets it.
+	Limit int
+}
+
+// Service is one service: what is wanted of it and what there is of it.
+type Service struct {
+	Name Name
+	Plan Plan
+	Gone bool // no longer in the manifest: stopped, then removed from the State
+	Want Want
+	Last uint64 // highest generation number ever used
+
+	// Routed is the generation that gets the traffic, 0 when none does.
+	Routed uint64
+	// Held is true while traffic waits because nothing can serve.
+	Held bool
+	// Generations are those that live, or ended last, in rising order: at
+	// most one that waits, builds or starts; the routed one; and those that
+	// drain or stop.
+	Generations []Generation
+	// Rejected is the revision that was tried and found bad (with the cause),
+	// so that it is not tried again until something changes or the user asks.
+	Rejected string
+	Cause    Cause
+}
+
+// Want is what the user asked for.
+type Want struct {
+	Up    bool
+	Keep  bool   // asked with -d: comes back after a reboot
+	Nonce uint64 // raised by each request to restart; a generation made under a lower one is replaced
+}
+
+// Generation is one version of a service.
+type Generation struct {
+	Number    uint64
+	Plan      Plan // as it was when the generation was made
+	Nonce     uint64
+	Phase     Phase
+	Since     time.Time // of Phase
+	Deadline  time.Time // draining: when it is stopped; else zero
+	Confirmed bool      // the runtime has reported it since the last Attached
+	WasReady  bool      // all replicas were ready at once, some time
+	Restarts  int
+	Until     time.Time // backoff: when the next start happens
+	Instances []Instance
+	Cause     Cause // failed, backoff, unready: why
+}
+
+// Instance is one process of a generation, by replica in rising order; one
+// that ended stays until its successor is started.
+type Instance struct {
+	Replica   int
+	Attempt   int
+	PID       int
+	Ready     bool
+	Since     time.Time // of the last change
+	Endpoints map[string]string
+	Exit      string // how it ended, in words; empty while it lives
+}
+
+// Cause says why something is not as wanted.
+type Cause struct {
+	Kind CauseKind `json:",omitempty"`
+	Text string    `json:",omitempty"` // one line for the user
+}
+
+// CauseKind is the class of a Cause.
+type CauseKind string
+
+// The kinds of Cause.
+const (
+	CauseBuild      CauseKind = "build"      // the build failed
+	CauseExit       CauseKind = "exit"       // it ended when it should not have
+	CauseUnready    CauseKind = "unready"    // it never got ready, or is not any more
+	CauseStart      CauseKind = "start"      // it could not be started
+	CauseDependency CauseKind = "dependency" // a dependency failed
+	CauseRuntime    CauseKind = "runtime"    // the runtime died with it
+)
