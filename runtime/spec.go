@@ -4,11 +4,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"strings"
 	"time"
 )
 
 // Spec is everything a runtime needs to run one generation: immutable,
-// complete, with every reference resolved.
+// complete, with every reference resolved. An empty slice or map means the same
+// as none, and has the same hash: a wire does not tell them apart.
 type Spec struct {
 	ID ID
 
@@ -16,13 +18,13 @@ type Spec struct {
 	// ID.Service: a build writes into the log of what it builds.
 	Log string `json:",omitempty"`
 
-	Command     []string          // argv; Command[0] is looked up in the PATH of the environment below, relative to Dir
+	Command     []string          `json:",omitempty"` // argv; Command[0] is looked up in the PATH of the environment below, relative to Dir
 	Dir         string            // absolute
-	Environment map[string]string // declared variables
+	Environment map[string]string `json:",omitempty"` // declared variables
 	Inherited   []string          // KEY=VALUE of the user's environment, below Environment; not part of the hash
 	Terminal    bool              // run on a pty, to be attached to
 	Replicas    int               // at least 1
-	Ports       []Port
+	Ports       []Port            `json:",omitempty"`
 
 	Ready        *Probe        // nil: ready as soon as it has been exec'd
 	ReadyTimeout time.Duration // an instance not ready within it is killed and counts as failed; 0: no limit
@@ -59,7 +61,7 @@ type Probe struct {
 	Kind    ProbeKind
 	Port    string        // name of a Port; tcp, http
 	Path    string        // http; begins with /
-	Command []string      // exec
+	Command []string      `json:",omitempty"` // exec
 	Timeout time.Duration // of one attempt; 0: 1 s
 	// Interval between attempts while not ready; 0: 1 ms at first, growing to 250 ms.
 	Interval time.Duration
@@ -109,8 +111,22 @@ func (s Spec) Hash() string {
 	s.ID, s.Inherited, s.Trial = ID{}, nil, false
 	text, err := json.Marshal(s)
 	if err != nil {
-		panic("runtime: a Spec that JSON cannot carry: " + err.Error()) // strings, maps and numbers only
+		panic("runtime: a Spec that JSON cannot carry: " + err.Error()) // cannot happen: strings, maps and numbers only
 	}
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:])
+}
+
+// PortVariable returns the variable that tells a service the number of a
+// port: PORT_HTTP for "http". The first port is in PORT too.
+func PortVariable(name string) string {
+	return "PORT_" + strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z':
+			return r - 'a' + 'A'
+		case r >= 'A' && r <= 'Z', r >= '0' && r <= '9':
+			return r
+		}
+		return '_'
+	}, name)
 }
