@@ -16,13 +16,18 @@ type Applied struct {
 // Wanted asks for services to be up or down. Up takes everything they depend
 // on along. A service that was rejected or failed is tried again. Unknown
 // names are ignored: the daemon has refused them before.
+//
+// A one-shot that has completed is run again when it is named, unless All is
+// set: then the user did not pick the names, but asked for everything.
 type Wanted struct {
 	Names []Name
 	Up    bool
 	Keep  bool
+	All   bool
 }
 
-// Restarted asks for a new generation of services, whatever they run now.
+// Restarted asks for a new generation of services, whatever they run now; one
+// that is down comes up.
 type Restarted struct{ Names []Name }
 
 // Built is the outcome of a Build command.
@@ -59,6 +64,7 @@ type Reported struct {
 	Until    time.Time
 	Reason   string
 	Lost     bool
+	Time     time.Time // when it came to be so; zero: now
 }
 
 // ReportedPhase is a runtime's phase of a generation.
@@ -82,6 +88,7 @@ type InstanceStarted struct {
 	Attempt   int
 	PID       int
 	Endpoints map[string]string
+	Time      time.Time // zero: now
 }
 
 // InstanceReady says that an instance became ready, or is not any more.
@@ -91,6 +98,7 @@ type InstanceReady struct {
 	Attempt int
 	Ready   bool
 	Detail  string
+	Time    time.Time // zero: now
 }
 
 // InstanceExited says that an instance ended.
@@ -100,6 +108,7 @@ type InstanceExited struct {
 	Attempt int
 	Text    string // "exit code 3", "SIGKILL", "could not be started: …"
 	Success bool
+	Time    time.Time // zero: now
 }
 
 // Drained says that nothing is in flight to a draining generation any more.

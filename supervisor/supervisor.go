@@ -91,13 +91,18 @@ func (p Phase) Final() bool {
 // State is everything the supervisor knows. Its maps and slices are shared
 // between States and must not be changed by anybody.
 type State struct {
-	Services map[Name]Service
+	// Services are immutable, and behind pointers so that a Step copies a
+	// word for each one that it leaves alone.
+	Services map[Name]*Service
 	// Synced is true while the runtime's reports are complete. Before that
 	// nothing is started or stopped, as the truth is not known.
 	Synced bool
 	// Limit is how many generations may be unready at once, over all
 	// services; New sets it.
 	Limit int
+
+	graph *graph          // of Services' plans; derived, made anew by Applied
+	spent map[Name]uint64 // highest number of services that were dropped, or never known
 }
 
 // Service is one service: what is wanted of it and what there is of it.
@@ -110,6 +115,10 @@ type Service struct {
 
 	// Routed is the generation that gets the traffic, 0 when none does.
 	Routed uint64
+	// Served is the last generation that got traffic, or completed. When it
+	// changes, dependents that asked for it (Dependency.Restart) are given a
+	// new generation.
+	Served uint64
 	// Held is true while traffic waits because nothing can serve.
 	Held bool
 	// Generations are those that live, or ended last, in rising order: at
@@ -134,10 +143,14 @@ type Generation struct {
 	Number    uint64
 	Plan      Plan // as it was when the generation was made
 	Nonce     uint64
+	Built     bool // its build succeeded
 	Phase     Phase
 	Since     time.Time // of Phase
 	Deadline  time.Time // draining: when it is stopped; else zero
+	Queued    bool      // pending: waits for nothing but a slot
+	Admitted  bool      // pending: has a slot, waits for its predecessor to end
 	Confirmed bool      // the runtime has reported it since the last Attached
+	Known     bool      // the runtime has reported it, some time
 	WasReady  bool      // all replicas were ready at once, some time
 	Restarts  int
 	Until     time.Time // backoff: when the next start happens
