@@ -1,0 +1,172 @@
+// Package conformance is the suite that every runtime passes, in process and
+// carried by runtime/plugin to another process.
+//
+// A test calls Run with a Harness that makes fresh runtimes. The services that
+// the suite runs are one small program, the test binary itself; so its TestMain
+// is os.Exit(conformance.Main(m)).
+//
+// The cases run in parallel, each with a runtime of its own, and each ends with
+// a Shutdown and a look whether every process that was reported is gone.
+package conformance
+
+import (
+	"cmp"
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stead-dev/stead/runtime"
+)
+
+// Harness says how to get at the runtime under test.
+type Harness struct {
+	New func(t *testing.T) Instance
+
+	// Processes: it runs real ones. Without it the cases about the contract
+	// alone are run, and a service is what Command says.
+	Processes bool
+
+	// Command expresses a service of the suite, such as {"exit", "3"} (see
+	// service.go), as argv. Nil: the test binary.
+	Command func(args ...string) []string
+}
+
+// Instance is a fresh runtime.
+type Instance struct {
+	Runtime runtime.Runtime
+
+	// Dir is set when Runtime is a client of a runtime in another process: the
+	// directory to attach to.
+	Dir string
+
+	// Kill ends the runtime by SIGKILL, starts another on what it left and
+	// returns that. Nil: this cannot be done here.
+	Kill func(t *testing.T) runtime.Runtime
+}
+
+// patience is how long anything may take on a machine with other things to do.
+const patience = 20 * time.Second
+
+// suite is one case at work.
+type suite struct {
+	h    Harness
+	in   Instance
+	rt   runtime.Runtime
+	temp string
+	seen *pids
+}
+
+// pids of all instances that were started.
+type pids struct {
+	mu   sync.Mutex
+	list []int
+}
+
+func (p *pids) add(pid int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.list = append(p.list, pid)
+}
+
+func (p *pids) all() []int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.list)
+}
+
+type testCase struct {
+	name      string
+	run       func(t *testing.T, s *suite)
+	processes bool // needs Harness.Processes
+}
+
+// Run runs all cases that h allows.
+func Run(t *testing.T, h Harness) {
+	all := slices.Concat(startCases, eventCases, restartCases, readyCases, stopCases, logCases, terminalCases, survivalCases)
+	for _, c := range all {
+		if c.processes && !h.Processes {
+			continue // nothing that this runtime promises
+		}
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			in := h.New(t)
+			s := &suite{h: h, in: in, rt: in.Runtime, temp: t.TempDir(), seen: new(pids)}
+			t.Cleanup(func() { s.end(t) })
+			c.run(t, s)
+		})
+	}
+}
+
+// end shuts the runtime down and looks what is left.
+func (s *suite) end(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := s.rt.Shutdown(ctx); err != nil && runtime.Class(err) != runtime.Unavailable {
+		t.Errorf("shutdown: %v", err)
+	}
+	if s.h.Processes {
+		for _, pid := range s.seen.all() {
+			if !gone(pid) {
+				t.Errorf("process %d is left behind", pid)
+			}
+		}
+	}
+}
+
+// gone reports whether a process has ended.
+func gone(pid int) bool { return syscall.Kill(pid, 0) != nil }
+
+// spec is a service of the suite.
+func (s *suite) spec(service string, args ...string) runtime.Spec {
+	return runtime.Spec{
+		ID:          runtime.ID{Environment: "local", Project: "conformance", Service: service, Number: 1},
+		Command:     s.command(args...),
+		Dir:         s.temp,
+		Environment: map[string]string{serviceVariable: "service", "GORACE": "atexit_sleep_ms=0"},
+		Inherited:   []string{"PATH=" + cmp.Or(os.Getenv("PATH"), "/usr/bin:/bin")},
+		Replicas:    1,
+		Restart:     runtime.Restart{Policy: runtime.RestartNo},
+		Stop:        runtime.Stop{Signal: "TERM", Grace: patience / 2},
+	}
+}
+
+func (s *suite) command(args ...string) []string {
+	if s.h.Command != nil {
+		return s.h.Command(args...)
+	}
+	path, err := os.Executable()
+	if err != nil {
+		panic(err) // cannot happen where tests run
+	}
+	return append([]string{path}, args...)
+}
+
+// file is a path that no other case uses.
+func (s *suite) file(name string) string { return filepath.Join(s.temp, name) }
+
+func (s *suite) start(t *testing.T, spec runtime.Spec) {
+	t.Helper()
+	if _, err := s.rt.Start(t.Context(), spec); err != nil {
+		t.Fatalf("start: %v", err)
+	}
+}
+
+func (s *suite) stop(t *testing.T, id runtime.ID, how runtime.StopRequest) {
+	t.Helper()
+	if err := s.rt.Stop(t.Context(), id, how); err != nil {
+		t.Fatalf("stop: %v", err)
+	}
+}
+
+// wantClass fails unless err is of the class.
+func wantClass(t *testing.T, what string, err, class error) {
+	t.Helper()
+	if got := runtime.Class(err); got != class {
+		t.Errorf("%s: error %v is of class %v, want %v", what, err, got, class)
+	}
+}

@@ -1,0 +1,132 @@
+package conformance
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stead-dev/stead/runtime"
+)
+
+var restartCases = []testCase{
+	{name: "RestartNo", run: restartNo},
+	{name: "RestartOnFailure", run: restartOnFailure},
+	{name: "RestartAlways", run: restartAlways},
+	{name: "RestartLimit", run: restartLimit},
+	{name: "RestartWindow", run: restartWindow},
+	{name: "BackOff", run: backOff},
+	{name: "TrialIsNotRestarted", run: trialIsNotRestarted},
+	{name: "TrialEndsWithReady", run: trialEndsWithReady},
+}
+
+func quick(policy runtime.RestartPolicy) runtime.Restart {
+	return runtime.Restart{Policy: policy, Min: 5 * time.Millisecond, Max: 5 * time.Millisecond}
+}
+
+func restartNo(t *testing.T, s *suite) {
+	w := s.watch(t)
+	good, bad := s.spec("good", "exit", "0"), s.spec("bad", "exit", "1")
+	s.start(t, good)
+	s.start(t, bad)
+	if status := w.phase(t, good.ID, runtime.GenerationCompleted); status.Restarts != 0 {
+		t.Errorf("%+v", status)
+	}
+	if status := w.phase(t, bad.ID, runtime.GenerationFailed); status.Restarts != 0 || status.Reason == "" || status.Lost {
+		t.Errorf("%+v", status)
+	}
+}
+
+func restartOnFailure(t *testing.T, s *suite) {
+	w := s.watch(t)
+	spec := s.spec("job", "succeed-at", "3", s.file("tries"))
+	spec.Restart = quick(runtime.RestartOnFailure)
+	s.start(t, spec)
+	if status := w.phase(t, spec.ID, runtime.GenerationCompleted); status.Restarts != 2 {
+		t.Errorf("%+v", status)
+	}
+	for attempt, code := range []int{1, 1, 0} {
+		if exit := w.exited(t, spec.ID, attempt+1); exit.Code != code {
+			t.Errorf("attempt %d: %+v", attempt+1, exit)
+		}
+	}
+}
+
+func restartAlways(t *testing.T, s *suite) {
+	w := s.watch(t)
+	spec := s.spec("job", "exit", "0")
+	spec.Restart = quick(runtime.RestartAlways)
+	s.start(t, spec)
+	w.started(t, spec.ID, 4)
+	s.stop(t, spec.ID, runtime.StopRequest{})
+	if status := w.phase(t, spec.ID, runtime.GenerationStopped); status.Restarts < 3 {
+		t.Errorf("%+v", status)
+	}
+}
+
+func restartLimit(t *testing.T, s *suite) {
+	w := s.watch(t)
+	spec := s.spec("job", "exit", "1")
+	spec.Restart = quick(runtime.RestartOnFailure)
+	spec.Restart.Limit, spec.Restart.Window = 3, time.Hour
+	s.start(t, spec)
+	status := w.phase(t, spec.ID, runtime.GenerationFailed)
+	if n := count(w.all(), spec.ID, runtime.ExitedEvent); n != 4 || status.Restarts != 3 || status.Reason == "" {
+		t.Errorf("%d exits, %+v", n, status)
+	}
+}
+
+func restartWindow(t *testing.T, s *suite) {
+	w := s.watch(t)
+	spec := s.spec("job", "exit", "1")
+	// never more than two restarts within the window, so never too many
+	spec.Restart = runtime.Restart{
+		Policy: runtime.RestartAlways, Min: 80 * time.Millisecond, Max: 80 * time.Millisecond,
+		Limit: 2, Window: 100 * time.Millisecond,
+	}
+	s.start(t, spec)
+	w.started(t, spec.ID, 6)
+}
+
+func backOff(t *testing.T, s *suite) {
+	w := s.watch(t)
+	spec := s.spec("job", "exit", "1")
+	spec.Restart = runtime.Restart{Policy: runtime.RestartAlways, Min: 40 * time.Millisecond, Max: 100 * time.Millisecond}
+	s.start(t, spec)
+	for i, want := range []time.Duration{40, 80, 100, 100} {
+		next := w.started(t, spec.ID, i+2)
+		end := w.wait(t, "exit", func(e runtime.Event) bool { return e.Exit != nil && e.Instance.Attempt == i+1 })
+		want *= time.Millisecond
+		// half a second of slack for a busy machine: this is about the shape
+		if got := next.Time.Sub(end.Time); got < want-time.Millisecond || got > want+want/10+500*time.Millisecond {
+			t.Errorf("delay before restart %d: %s, want %s and up to a tenth more", i+1, got, want)
+		}
+	}
+	status := w.phase(t, spec.ID, runtime.GenerationBackoff)
+	if status.Until.IsZero() {
+		t.Error("back-off without saying until when")
+	}
+	s.stop(t, spec.ID, runtime.StopRequest{})
+	w.phase(t, spec.ID, runtime.GenerationStopped)
+}
+
+// neverReady is a probe that fails.
+func (s *suite) neverReady() *runtime.Probe {
+	return &runtime.Probe{Kind: runtime.ProbeExec, Command: s.command("exists", s.file("never"))}
+}
+
+func trialIsNotRestarted(t *testing.T, s *suite) {
+	w := s.watch(t)
+	spec := s.spec("job", "exit", "1", "100ms")
+	spec.Restart, spec.Trial, spec.Ready = quick(runtime.RestartAlways), true, s.neverReady()
+	s.start(t, spec)
+	if status := w.phase(t, spec.ID, runtime.GenerationFailed); status.Restarts != 0 {
+		t.Errorf("%+v", status)
+	}
+}
+
+func trialEndsWithReady(t *testing.T, s *suite) {
+	w := s.watch(t)
+	spec := s.spec("job", "exit", "1") // ready as soon as it runs
+	spec.Restart, spec.Trial = quick(runtime.RestartAlways), true
+	s.start(t, spec)
+	w.started(t, spec.ID, 3)
+}

@@ -1,0 +1,123 @@
+package conformance
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/stead-dev/stead/runtime"
+	"github.com/stead-dev/stead/runtime/plugin"
+)
+
+var survivalCases = []testCase{
+	{name: "ClientIsKilled", run: clientIsKilled},
+	{name: "RuntimeIsKilled", run: runtimeIsKilled, processes: true},
+}
+
+// clientIsKilled: a client that starts a service and follows it is ended by
+// SIGKILL; the next one finds everything.
+func clientIsKilled(t *testing.T, s *suite) {
+	if s.in.Dir == "" {
+		t.Skip("it is not in a process of its own")
+	}
+	spec := s.spec("web", "print", "hello\n")
+	s.killedClient(t, spec)
+	short := s.spec("job", "exit", "9", "50ms")
+	s.start(t, short) // by the client that was there all the time
+	c, err := plugin.Attach(t.Context(), s.in.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	next := &suite{h: s.h, in: s.in, rt: c, temp: s.temp, seen: s.seen}
+	w := next.watch(t)
+	started := w.started(t, spec.ID, 1)
+	w.ready(t, spec.ID)
+	if s.h.Processes && gone(started.Started.PID) {
+		t.Error("the service died with the client")
+	}
+	if exit := w.exited(t, short.ID, 1); exit.Code != 9 {
+		t.Errorf("%+v", exit)
+	}
+	if got := next.logs(t, runtime.LogQuery{Service: "web"}); got != "hello\n" {
+		t.Errorf("the log is %q", got)
+	}
+	next.stop(t, spec.ID, runtime.StopRequest{})
+	w.phase(t, spec.ID, runtime.GenerationStopped)
+}
+
+func (s *suite) killedClient(t *testing.T, spec runtime.Spec) {
+	t.Helper()
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, s.in.Dir)
+	cmd.Env = append(os.Environ(), serviceVariable+"=client")
+	cmd.Stdin, cmd.Stderr = bytes.NewReader(text), os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if killErr := cmd.Process.Kill(); killErr != nil {
+		t.Error(killErr)
+	}
+	_ = cmd.Wait() // it says "killed"
+	if err != nil || line != "ready\n" {
+		t.Fatalf("the client says %q, %v", line, err)
+	}
+}
+
+// runtimeIsKilled: its successor reports what was lost, and has ended what was
+// left of it.
+func runtimeIsKilled(t *testing.T, s *suite) {
+	if s.in.Kill == nil {
+		t.Skip("it cannot be killed")
+	}
+	w := s.watch(t)
+	tree, web := s.tree("tree"), s.spec("web", "print", "hello\n")
+	leaf := s.leaf(t, tree)
+	s.start(t, web)
+	w.ready(t, web.ID)
+	s.follow(t, "web", "hello\n")
+	left := []int{leaf, w.started(t, tree.ID, 1).Started.PID, w.started(t, web.ID, 1).Started.PID}
+	w.close(t)
+
+	s.rt = s.in.Kill(t)
+	t.Cleanup(func() { s.end(t) }) // before its client is closed
+	next := s.watch(t)
+	for _, id := range []runtime.ID{tree.ID, web.ID} {
+		if exit := next.exited(t, id, 1); !exit.Lost || exit.Success() {
+			t.Errorf("%s: %+v", id.Service, exit)
+		}
+		if status := next.phase(t, id, runtime.GenerationFailed); !status.Lost {
+			t.Errorf("%s: %+v", id.Service, status)
+		}
+	}
+	for end := time.Now().Add(patience); len(left) > 0; <-time.After(5 * time.Millisecond) {
+		if gone(left[0]) {
+			left = left[1:]
+		} else if time.Now().After(end) {
+			t.Fatalf("process %d is left", left[0])
+		}
+	}
+	if got := s.logs(t, runtime.LogQuery{Service: "web"}); got != "hello\n" {
+		t.Errorf("the log is %q", got)
+	}
+	again := s.spec("web", "run")
+	again.ID.Number = 2
+	s.start(t, again)
+	next.ready(t, again.ID)
+}
