@@ -1,0 +1,137 @@
+package process
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+// The test binary is its own services: with HELPER in its environment it does
+// what that says, one word after the other.
+func TestMain(m *testing.M) {
+	if script := os.Getenv("HELPER"); script != "" {
+		helper(strings.Fields(script))
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func helper(words []string) {
+	for _, word := range words {
+		verb, value, _ := strings.Cut(word, ":")
+		number, _ := strconv.Atoi(value)
+		switch verb {
+		case "print":
+			fmt.Println(value)
+		case "complain":
+			fmt.Fprintln(os.Stderr, value)
+		case "env":
+			fmt.Println(value + "=" + os.Getenv(value))
+		case "exit":
+			os.Exit(number)
+		case "sleep":
+			time.Sleep(time.Duration(number) * time.Millisecond)
+		case "ignore-term":
+			signal.Ignore(syscall.SIGTERM)
+		case "listen":
+			listen(net.JoinHostPort("127.0.0.1", os.Getenv("PORT")))
+		case "listen6":
+			listen(net.JoinHostPort("::1", os.Getenv("PORT")))
+		case "http":
+			serveHTTP(value)
+		case "child": // same session, does the rest of value
+			spawn(value, os.Environ(), false)
+		case "detached": // own session, same environment
+			spawn(value, os.Environ(), true)
+		case "orphan": // double fork, own session, no environment
+			spawn("orphan2:"+value, nil, true)
+		case "orphan2":
+			spawn(value, nil, true)
+		case "write":
+			for i := range number {
+				fmt.Println("line", i)
+			}
+		case "note": // write the pid into a file
+			_ = os.WriteFile(value, fmt.Appendln(nil, os.Getpid()), 0o600)
+		case "echo":
+			for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+				fmt.Println("got " + lines.Text())
+			}
+		case "size":
+			fmt.Println(terminalSize())
+		case "blocking":
+			fmt.Println(blocking(1), blocking(2))
+		case "spine":
+			spine(value)
+		case "block":
+			select {}
+		}
+	}
+}
+
+func listen(address string) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(9)
+	}
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			conn.Close()
+		}
+	}()
+}
+
+// serveHTTP answers each request with the next of the statuses, then the last.
+func serveHTTP(statuses string) {
+	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", os.Getenv("PORT")))
+	if err != nil {
+		os.Exit(9)
+	}
+	go func() {
+		for all := strings.Split(statuses, ","); ; {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			bufio.NewReader(conn).ReadString('\n')
+			fmt.Fprintf(conn, "HTTP/1.1 %s Some Words\r\nContent-Length: 2\r\n\r\nok", all[0])
+			conn.Close()
+			if len(all) > 1 {
+				all = all[1:]
+			}
+		}
+	}()
+}
+
+// spawn runs this binary again with script, where + stands for a space.
+func spawn(script string, env []string, setsid bool) {
+	var rest []string
+	for _, entry := range env {
+		if !strings.HasPrefix(entry, "HELPER=") {
+			rest = append(rest, entry)
+		}
+	}
+	exe, _ := os.Executable()
+	_, err := syscall.ForkExec(exe, []string{"helper"}, &syscall.ProcAttr{
+		Env:   append(rest, "HELPER="+strings.ReplaceAll(script, "+", " ")),
+		Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Setsid: setsid},
+	})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(8)
+	}
+}

@@ -1,0 +1,264 @@
+package process
+
+import (
+	"reflect"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/stead-dev/stead/runtime"
+)
+
+// keeper keeps one generation alive. All of its fields but box and screens
+// are its own goroutine's or never change; it ends when the generation has.
+type keeper struct {
+	r        *Runtime
+	spec     *runtime.Spec
+	hash     string
+	box      *mailbox
+	state    *keep
+	out      Writer
+	signal   syscall.Signal
+	running  map[int]*instance // by replica
+	screens  screens           // of what runs, for those who attach
+	ports    []map[string]int  // by replica: private ports, kept from attempt to attempt
+	path     string            // snapshot of the executable, "" for none
+	tried    bool              // to make the snapshot
+	told     runtime.GenerationStatus
+	finished chan struct{} // closed at the end
+}
+
+// mailbox takes facts for one keeper. What is in it is bounded by the
+// generation's instances and the callers of Stop.
+type mailbox struct {
+	ready chan struct{} // holds one: there is something
+
+	mu    sync.Mutex
+	facts []fact
+}
+
+func (b *mailbox) post(f fact) {
+	b.mu.Lock()
+	b.facts = append(b.facts, f)
+	b.mu.Unlock()
+	select {
+	case b.ready <- struct{}{}:
+	default:
+	}
+}
+
+func (b *mailbox) take() []fact {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := b.facts
+	b.facts = nil
+	return all
+}
+
+func newKeeper(r *Runtime, spec *runtime.Spec, hash string) *keeper {
+	k := &keeper{
+		r: r, spec: spec, hash: hash, box: &mailbox{ready: make(chan struct{}, 1)}, state: newKeep(spec),
+		running: map[int]*instance{}, finished: make(chan struct{}),
+	}
+	k.signal, _ = signalNamed(spec.Stop.Signal)
+	k.ports = make([]map[string]int, len(k.state.replicas))
+	service := spec.Log
+	if service == "" {
+		service = spec.ID.Service
+	}
+	k.out = r.options.Logs.Writer(spec.ID.Environment, spec.ID.Project, service)
+	return k
+}
+
+// run feeds facts to the step until the generation has ended.
+func (k *keeper) run() {
+	defer k.r.work.Done()
+	defer close(k.finished)
+	defer k.out.Close()
+	defer k.releasePorts()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	<-timer.C
+	k.handle(fact{kind: factBegin})
+	for !k.state.final() {
+		timer.Stop()
+		if next := k.state.next(); !next.IsZero() {
+			timer.Reset(next.Sub(k.r.now()))
+		}
+		select {
+		case <-k.box.ready:
+			for _, f := range k.box.take() {
+				k.handle(f)
+			}
+		case <-timer.C:
+			k.handle(fact{kind: factTimer})
+		}
+	}
+}
+
+// handle tells the world of f, steps, and does what is decided, which may
+// make further facts at once.
+func (k *keeper) handle(f fact) {
+	for queue := []fact{f}; len(queue) > 0; queue = queue[1:] {
+		f := queue[0]
+		k.tell(&f)
+		decisions := k.state.step(k.r.now(), f)
+		k.note(f)
+		k.publish()
+		for _, d := range decisions {
+			queue = append(queue, k.do(d)...)
+		}
+	}
+}
+
+// tell puts f into the journal, if it is about an instance.
+func (k *keeper) tell(f *fact) {
+	id := k.instanceID(f.replica, f.attempt)
+	in := k.running[f.replica]
+	switch f.kind {
+	case factProbed:
+		if in == nil || in.id != id {
+			return // it ended meanwhile
+		}
+		if !f.readiness.Ready && k.r.now().Sub(in.began) < unreadyAfter {
+			return // it has hardly begun
+		}
+		in.wasReady = in.wasReady || f.readiness.Ready
+		k.r.journal.ready(id, f.readiness)
+	case factExited:
+		if in != nil {
+			f.exit.Ready = in.wasReady
+			if f.exit.Error == "" {
+				f.exit.Error = in.why
+			}
+			delete(k.running, f.replica)
+			k.screens.set(f.replica, nil)
+			k.r.records.exit(id, f.exit)
+		}
+		k.r.journal.exited(id, f.exit)
+	}
+}
+
+// note writes into the service's log what its reader would wonder about.
+func (k *keeper) note(f fact) {
+	if f.kind != factExited || k.state.stopped || f.exit.Success() && f.exit.Leftovers == 0 {
+		return
+	}
+	text := describe(f.exit)
+	if r := &k.state.replicas[f.replica]; r.phase == replicaWaiting {
+		text += "; starts again in " + max(r.until.Sub(k.r.now()), 0).Round(time.Millisecond).String()
+	}
+	k.out.Note(k.instanceID(f.replica, f.attempt), text)
+}
+
+// publish tells of the generation as a whole when that has changed.
+func (k *keeper) publish() {
+	status := k.state.status()
+	status.Hash, status.Handle = k.hash, handle(k.spec.ID)
+	if reflect.DeepEqual(status, k.told) {
+		return
+	}
+	k.told = status
+	if status.Phase.Final() {
+		k.r.records.end(k.spec.ID, status)
+	}
+	k.r.journal.generation(k.spec.ID, status)
+}
+
+func (k *keeper) do(d decision) []fact {
+	in := k.running[d.replica]
+	switch {
+	case d.kind == decideStart:
+		return k.start(d)
+	case in == nil || in.id.Attempt != d.attempt:
+	case d.kind == decideSignal:
+		k.r.children.signal(in.child, k.signal)
+	case d.kind == decideKill:
+		in.why = d.why
+		k.r.children.signal(in.child, syscall.SIGKILL)
+	}
+	return nil
+}
+
+// start begins an attempt. A start that fails is an exit.
+func (k *keeper) start(d decision) []fact {
+	id := k.instanceID(d.replica, d.attempt)
+	in, err := k.launch(id)
+	f := fact{kind: factStarted, replica: d.replica, attempt: d.attempt}
+	if err != nil {
+		f.kind, f.exit = factExited, runtime.Exit{Code: -1, Error: err.Error()}
+		return []fact{f}
+	}
+	k.running[d.replica] = in
+	k.screens.set(d.replica, in)
+	k.r.records.start(id, in.child.pid)
+	k.r.journal.started(id, runtime.Started{PID: in.child.pid, Endpoints: endpoints(k.spec, k.ports[d.replica])})
+	k.r.work.Add(1)
+	go in.follow(k)
+	if k.spec.Ready != nil {
+		return []fact{f}
+	}
+	ready := fact{kind: factProbed, replica: d.replica, attempt: d.attempt, readiness: runtime.Readiness{Ready: true}}
+	return []fact{f, ready}
+}
+
+func (k *keeper) instanceID(replica, attempt int) runtime.InstanceID {
+	return runtime.InstanceID{ID: k.spec.ID, Replica: replica, Attempt: attempt}
+}
+
+// takePorts returns the number of each port of replica. A private one stays
+// the replica's from attempt to attempt as long as nobody else listens there:
+// should the daemon be away when it restarts, the gateway still finds it.
+func (k *keeper) takePorts(replica int) (map[string]int, error) {
+	numbers := k.ports[replica]
+	if numbers == nil {
+		numbers = make(map[string]int, len(k.spec.Ports))
+		k.ports[replica] = numbers
+	}
+	for _, p := range k.spec.Ports {
+		if p.Number != 0 {
+			numbers[p.Name] = p.Number
+			continue
+		}
+		old := numbers[p.Name]
+		port, err := k.r.ports.take(old)
+		if err != nil {
+			return nil, err
+		}
+		if old != 0 && old != port {
+			k.r.ports.release(old)
+		}
+		numbers[p.Name] = port
+	}
+	return numbers, nil
+}
+
+func (k *keeper) releasePorts() {
+	for _, numbers := range k.ports {
+		for _, p := range k.spec.Ports {
+			if port := numbers[p.Name]; p.Number == 0 && port != 0 {
+				k.r.ports.release(port)
+			}
+		}
+	}
+}
+
+// executable returns the file to run: what the command means, or the snapshot
+// of that, made at the first attempt that found it.
+func (k *keeper) executable(env []string) (string, error) {
+	if k.path != "" && runnable(k.spec.Command[0], k.path) == nil {
+		return k.path, enterable(k.spec.Dir)
+	}
+	path, err := lookUp(k.spec.Command[0], k.spec.Dir, env)
+	if err != nil || !k.spec.Snapshot || k.tried {
+		return path, err
+	}
+	k.tried = true
+	if k.path, err = snapshot(k.spec, k.r.options.Dir, path); err != nil {
+		k.r.log.Warn("a restart may run a newer build", "gen", k.spec.ID.String(), "err", err)
+	}
+	if k.path != "" {
+		return k.path, nil
+	}
+	return path, nil
+}

@@ -1,0 +1,91 @@
+package process
+
+import (
+	"errors"
+	"hash/fnv"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// portRest is how long a private port is not given out again: until then
+// somebody may still mean the one who had it.
+const portRest = 60 * time.Second
+
+// ports gives out private ports, outside of those that the kernel chooses
+// from for outgoing connections: such a one could be taken at any moment.
+type ports struct {
+	now       func() time.Time
+	low, high int // inclusive
+
+	mu    sync.Mutex
+	next  int
+	taken map[int]time.Time // zero: in use; else when it may be given out again
+}
+
+func newPorts(now func() time.Time, nonce string) *ports {
+	p := &ports{now: now, taken: map[int]time.Time{}}
+	p.low, p.high = privatePorts(firstEphemeral())
+	h := fnv.New32a() // runtimes side by side begin at different places
+	h.Write([]byte(nonce))
+	p.next = p.low + int(h.Sum32()%uint32(p.high-p.low+1))
+	return p
+}
+
+// privatePorts is the part of 20000-32767 below the kernel's own range, or
+// 20000-29999 where that leaves too little.
+func privatePorts(kernelLow int) (low, high int) {
+	low, high = 20000, min(32767, kernelLow-1)
+	if high-low < 2000 {
+		high = 29999
+	}
+	return low, high
+}
+
+// take returns a port on which nothing listens; prefer, when not 0, if it is
+// free: it must be one that this caller took before.
+func (p *ports) take(prefer int) (int, error) {
+	if prefer != 0 && free(prefer) {
+		return prefer, nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.now()
+	for range p.high - p.low + 1 {
+		port := p.next
+		if p.next++; p.next > p.high {
+			p.next = p.low
+		}
+		if until, ok := p.taken[port]; ok && (until.IsZero() || now.Before(until)) {
+			continue
+		}
+		if free(port) {
+			p.taken[port] = time.Time{}
+			return port, nil
+		}
+	}
+	return 0, errors.New("no private port is free")
+}
+
+// release gives port back.
+func (p *ports) release(port int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.now()
+	for other, until := range p.taken {
+		if !until.IsZero() && !now.Before(until) {
+			delete(p.taken, other)
+		}
+	}
+	p.taken[port] = now.Add(portRest)
+}
+
+func free(port int) bool {
+	l, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err != nil {
+		return false
+	}
+	l.Close()
+	return true
+}

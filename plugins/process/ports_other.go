@@ -1,0 +1,9 @@
+//go:build !linux
+
+package process
+
+// firstEphemeral is where IANA's range begins, the default of macOS and the BSDs.
+func firstEphemeral() int { return 49152 }
+
+// holder cannot be found without root or another program here.
+func holder(int) string { return "" }
