@@ -1,0 +1,124 @@
+package manifest
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"path/filepath"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// projectKeys are the keys of a manifest.
+var projectKeys = []string{"name", "services", "environments"}
+
+// projectLater says why other keys are not keys.
+var projectLater = map[string]string{
+	"include":  "it is not there yet: put the services into this file",
+	"version":  "remove it: a manifest has no version",
+	"volumes":  "write data: {name: ./directory} in the service that owns it",
+	"networks": "services reach each other on this machine: read $STEAD_<NAME>_URL",
+	"secrets":  "it is not there yet: use env_file",
+	"configs":  "it is not there yet: use environment or env_file",
+}
+
+// project resolves the manifest; what it returns is whole only when there are
+// no errors among the findings.
+func (d *document) project(req Request) *Project {
+	root := d.parse()
+	if root == nil {
+		return nil
+	}
+	if root.Kind != yaml.MappingNode {
+		d.wrong(root, "the least is: services: {web: {command: ./web}}", "a manifest is a mapping, not %s", kind(root))
+		return nil
+	}
+	p := &Project{Directory: filepath.Dir(d.file), File: d.file, Services: map[string]Service{}}
+	keys := d.known(root, "the manifest", projectKeys, projectLater)
+	p.Name = directoryName(p.Directory)
+	if f, ok := keys["name"]; ok {
+		if name, ok := d.value(f.value, "name"); ok && d.name(f.value, "a project", name) {
+			p.Name = name
+		}
+	}
+	p.ID = projectID(p.Name, p.Directory)
+	if f, ok := keys["environments"]; ok {
+		d.environments(f.value)
+	}
+	drafts := d.drafts(p, root, keys)
+	d.relate(drafts)
+	p.Order = d.order(drafts)
+	if !d.failed() {
+		d.autoPorts(drafts, p.ID, req.AutoPort)
+	}
+	for _, s := range drafts.list {
+		p.Services[s.name] = s.finish(drafts)
+		d.check(s, p.Directory, req.Profiles)
+	}
+	return p
+}
+
+// drafts are the services while they are read.
+type drafts struct {
+	list   []*draft // in the order written
+	byName map[string]*draft
+	names  []string
+}
+
+func (d *document) drafts(p *Project, root *yaml.Node, keys map[string]field) drafts {
+	all := drafts{byName: map[string]*draft{}}
+	f, ok := keys["services"]
+	var services []field
+	if ok {
+		services = d.fields(f.value, "services")
+	}
+	if len(services) == 0 && (!ok || isNull(f.value) || f.value.Kind == yaml.MappingNode) {
+		d.wrong(root, "the least is: services: {web: {command: ./web}}", "the manifest has no services")
+	}
+	for _, f := range services {
+		d.service = f.key.Value
+		if d.name(f.key, "a service", f.key.Value) {
+			s := d.draft(p, f)
+			all.list = append(all.list, s)
+			all.byName[s.name] = s
+			all.names = append(all.names, s.name)
+		}
+	}
+	d.service = ""
+	return all
+}
+
+// environments are only looked at: they are read in full where a command
+// names one.
+func (d *document) environments(n *yaml.Node) {
+	for _, f := range d.fields(n, "environments") {
+		if !d.name(f.key, "an environment", f.key.Value) {
+			continue
+		}
+		if f.key.Value == environment {
+			d.wrong(f.key, "choose another name", "the environment %q is always there and needs no entry", environment)
+		}
+		for _, setting := range d.fields(f.value, "environment "+f.key.Value) {
+			if setting.value.Kind == yaml.ScalarNode {
+				d.text(setting.value, setting.key.Value)
+			}
+		}
+	}
+}
+
+// finish returns the service with all that depends on others filled in.
+func (s *draft) finish(all drafts) Service {
+	s.service = s.name
+	defer func() { s.service = "" }()
+	s.resolveNeeds(all)
+	s.resolvePorts()
+	build := s.buildSpec() // before the URLs: a build does not depend on where others listen
+	s.addURLs(all)
+	out := Service{Name: s.name, Plan: s.plan, Spec: s.spec, Build: build, Profiles: s.profiles, URLs: s.urls()}
+	out.Plan.Build = build != nil
+	out.Plan.Revision = s.spec.Hash()
+	if build != nil {
+		sum := sha256.Sum256([]byte(out.Plan.Revision + build.Hash()))
+		out.Plan.Revision = hex.EncodeToString(sum[:])
+	}
+	return out
+}

@@ -1,0 +1,175 @@
+package manifest
+
+import (
+	"path/filepath"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/stead-dev/stead/runtime"
+	"github.com/stead-dev/stead/supervisor"
+)
+
+// serviceKeys are the keys of a service. Several are the Compose
+// specification's other words for the same: see stop and terminal.
+var serviceKeys = []string{
+	"build", "command", "data", "depends_on", "env_file", "environment", "image", "limits",
+	"ports", "profiles", "ready", "ready_timeout", "reload", "replicas", "restart", "shell",
+	"snapshot", "stop", "stop_grace_period", "stop_signal", "terminal", "tty", "watch", "working_dir",
+}
+
+// serviceLater says why other keys are not keys.
+var serviceLater = map[string]string{
+	"start":          "it is not there yet: services start with stead up",
+	"idle":           "it is not there yet: a service runs until stead down",
+	"healthcheck":    "write ready: GET /healthz, tcp, or \"exec: ./check\"",
+	"entrypoint":     "write it all as command",
+	"volumes":        "write data: {name: ./directory}",
+	"networks":       "services reach each other on this machine: read $STEAD_<NAME>_URL",
+	"container_name": "a service is known by its key",
+	"user":           "services run as you",
+	"expose":         "write ports: {name: number}",
+	"deploy":         "write replicas and limits in the service itself",
+	"scale":          "write replicas",
+}
+
+const (
+	defaultReadyTimeout = time.Minute // long enough for a JVM on a busy laptop
+	maxReplicas         = 1000
+)
+
+// A draft is a service while it is read: first by itself, then, when all are
+// there, with what depends on others (finish).
+type draft struct {
+	*document
+	name        string
+	at          *yaml.Node // its name in the manifest
+	keys        map[string]field
+	spec        runtime.Spec
+	plan        supervisor.Plan
+	ports       []port
+	needs       []need
+	profiles    []string
+	build       []string
+	ownData     bool
+	environment map[string]string // declared, without what stead adds
+}
+
+func (d *document) draft(p *Project, f field) *draft {
+	s := &draft{document: d, name: f.key.Value, at: f.key}
+	s.keys = d.known(f.value, "a service", serviceKeys, serviceLater)
+	s.spec.ID = runtime.ID{Environment: environment, Project: p.ID, Service: s.name}
+	s.spec.Dir = p.Directory
+	if f, ok := s.keys["working_dir"]; ok {
+		s.spec.Dir = s.path(f.value, "working_dir", p.Directory)
+	}
+	if f.value.Kind == yaml.MappingNode || isNull(f.value) {
+		s.readCommand()
+	}
+	s.readBuild()
+	s.readEnvironment(p.Directory)
+	s.readPorts()
+	s.readReady()
+	s.readNeeds()
+	s.readRestart()
+	s.readStop()
+	s.readData(p.Directory)
+	s.readReload()
+	s.readReplicas()
+	s.readLater()
+	if f, ok := s.keys["profiles"]; ok {
+		s.readProfiles(f.value)
+	}
+	s.spec.Terminal = s.terminal()
+	s.spec.Snapshot = s.build != nil // what nobody builds is not swapped under a running service either
+	if f, ok := s.keys["snapshot"]; ok {
+		s.spec.Snapshot = s.boolean(f)
+	}
+	return s
+}
+
+func (s *draft) readProfiles(n *yaml.Node) {
+	profiles, ok := s.texts(n, "profiles")
+	for _, one := range profiles {
+		ok = ok && s.document.name(n, "a profile", one)
+	}
+	s.profiles = profiles
+}
+
+// path returns a path that is relative to the project, made absolute.
+func (d *document) path(n *yaml.Node, what, directory string) string {
+	path, ok := d.value(n, what)
+	if !ok {
+		return directory
+	}
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(directory, path)
+	}
+	return filepath.Clean(path)
+}
+
+func (s *draft) terminal() bool {
+	f, here := s.keys["terminal"]
+	tty, compose := s.keys["tty"]
+	switch {
+	case here && compose:
+		s.wrong(tty.key, "remove one of them", "terminal and tty are the same")
+	case compose:
+		return s.boolean(tty)
+	case here:
+		return s.boolean(f)
+	}
+	return false
+}
+
+// readData checks what the service says is its own. It keeps two generations
+// from running at once; the directories themselves are the service's.
+func (s *draft) readData(directory string) {
+	f, ok := s.keys["data"]
+	if !ok {
+		return
+	}
+	for _, one := range s.fields(f.value, "data") {
+		if s.document.name(one.key, "data", one.key.Value) {
+			s.path(one.value, "data "+one.key.Value, directory)
+			s.ownData = true
+		}
+	}
+}
+
+// readReload decides how a new generation takes over. As long as services
+// listen on the manifest's port themselves two of them cannot run at once;
+// and a service without a port might do its work twice. So restart is the
+// default everywhere, until the gateway holds the ports.
+func (s *draft) readReload() {
+	s.plan.Reload = supervisor.ReloadRestart
+	f, ok := s.keys["reload"]
+	if !ok {
+		return
+	}
+	text, ok := s.value(f.value, "reload")
+	switch {
+	case !ok, text == "restart":
+	case text == "overlap" && len(s.ports) > 0:
+		s.wrong(f.value, "write reload: restart, or leave it out", "reload overlap is not there yet for a service with ports: both would listen on the same one")
+	case text == "overlap" && s.ownData:
+		s.wrong(f.value, "write reload: restart, or leave it out", "reload overlap is not for a service with data: both would write to it")
+	case text == "overlap":
+		s.plan.Reload = supervisor.ReloadOverlap
+	case text == "none" || len(text) >= 6 && text[:6] == "signal":
+		s.wrong(f.value, "what works now is overlap and restart", "reload %s is not there yet", text)
+	default:
+		s.wrong(f.value, suggest(text, []string{"overlap", "restart"}), "reload %q is not known", text)
+	}
+}
+
+func (s *draft) readReplicas() {
+	s.spec.Replicas = 1
+	if f, ok := s.keys["replicas"]; ok {
+		s.spec.Replicas = s.whole(f, 1, maxReplicas)
+		if s.spec.Replicas > 1 && len(s.ports) > 0 {
+			s.wrong(f.value, "write replicas: 1, or leave it out", "%d replicas are not there yet for a service with ports: all would listen on the same one", s.spec.Replicas)
+		}
+	}
+	s.plan.Replicas = s.spec.Replicas
+}
