@@ -1,0 +1,143 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"maps"
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/stead-dev/stead/runtime"
+	"github.com/stead-dev/stead/supervisor"
+)
+
+// Logs is the runtime's.
+func (d *Daemon) Logs(ctx context.Context, query runtime.LogQuery, fn func(runtime.LogBlock) error) error {
+	l, err := d.runtime(ctx)
+	if err != nil {
+		return err
+	}
+	return l.Logs(ctx, query, fn)
+}
+
+// Terminal is the runtime's.
+func (d *Daemon) Terminal(ctx context.Context, req runtime.TerminalRequest) (runtime.Session, error) {
+	l, err := d.runtime(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return l.Terminal(ctx, req)
+}
+
+// CommandRequest is a command to run beside a service, or in a project.
+type CommandRequest struct {
+	Command     []string
+	Terminal    bool
+	Environment []string // project only: the caller's
+	Directory   string   // project only
+}
+
+// commandGrace is how long a command beside a service may take to end once
+// its session was closed.
+const commandGrace = 2 * time.Second
+
+// Command returns the spec of a command in the environment of a service: that
+// of the generation which serves, else what the manifest says. Without a
+// service it is the project's and the caller's.
+func (d *Daemon) Command(_ context.Context, name supervisor.Name, req CommandRequest) (runtime.Spec, error) {
+	p := d.Present()
+	project, ok := p.Projects[name.Project]
+	if !ok {
+		return runtime.Spec{}, wrapClass("project "+name.Project+" is not known", runtime.NotFound)
+	}
+	spec := runtime.Spec{Dir: req.Directory, Inherited: req.Environment}
+	if name.Service != "" {
+		service, ok := project.Services[name.Service]
+		if !ok {
+			return runtime.Spec{}, wrapClass("service "+name.Service+" is not known", runtime.NotFound)
+		}
+		spec = service.Spec
+		if g, ok := p.State.Service(name).Current(); ok {
+			if bound, ok := p.Specs[runtimeID(supervisor.ID{Name: name, Number: g.Number})]; ok {
+				spec = bound
+			}
+		}
+		spec.Inherited = project.Environment
+	}
+	return runtime.Spec{
+		ID:          runtime.ID{Environment: Environment, Project: name.Project, Service: name.Service + ":run", Number: 1},
+		Command:     req.Command,
+		Dir:         spec.Dir,
+		Environment: withPorts(spec),
+		Inherited:   spec.Inherited,
+		Terminal:    req.Terminal,
+		Replicas:    1,
+		Restart:     runtime.Restart{Policy: runtime.RestartNo},
+		Stop:        runtime.Stop{Signal: "TERM", Grace: commandGrace},
+	}, nil
+}
+
+// withPorts adds the variables of a service's fixed ports to its environment.
+// The command gets no Ports, as it listens on none of them.
+func withPorts(spec runtime.Spec) map[string]string {
+	environment := maps.Clone(spec.Environment)
+	if environment == nil {
+		environment = map[string]string{}
+	}
+	for i, port := range spec.Ports {
+		if port.Number == 0 {
+			continue
+		}
+		number := strconv.Itoa(port.Number)
+		if i == 0 {
+			environment["PORT"] = number
+		}
+		environment[runtime.PortVariable(port.Name)] = number
+	}
+	return environment
+}
+
+// buildOutput bounds how many lines of a build's output are looked at.
+const buildOutput = 200
+
+// explainBuild looks up why a build failed in its output, and makes it known.
+func (d *Daemon) explainBuild(ctx context.Context, id runtime.ID) {
+	name := supervisorID(id).Name
+	d.work.add(name, func() {
+		text := d.firstError(ctx, id)
+		if text == "" {
+			text = "it failed without a word"
+		}
+		_ = d.tell(ctx, message{event: supervisor.Built{
+			ID: supervisorID(id), Cause: supervisor.Cause{Kind: supervisor.CauseBuild, Text: "build failed: " + text},
+		}})
+	})
+}
+
+// place matches a line that names a place in a file, as compilers print them.
+var place = regexp.MustCompile(`^[^\s:]+:\d+(:\d+)?:? `)
+
+// firstError returns the first line of a build's output that names a place in
+// a file, else its last line.
+func (d *Daemon) firstError(ctx context.Context, id runtime.ID) string {
+	var output bytes.Buffer
+	query := runtime.LogQuery{Environment: id.Environment, Project: id.Project, Service: id.Service, Last: buildOutput}
+	_ = d.Logs(ctx, query, func(b runtime.LogBlock) error { // without its output the cause is poorer, no more
+		if b.Instance.ID.Service == id.Service+buildSuffix && b.Instance.ID.Number == id.Number {
+			output.Write(b.Data)
+		}
+		return nil
+	})
+	last := ""
+	for line := range bytes.Lines(output.Bytes()) {
+		line = bytes.TrimSpace(line)
+		if place.Match(line) {
+			return string(line)
+		}
+		if len(line) > 0 {
+			last = string(line)
+		}
+	}
+	return last
+}

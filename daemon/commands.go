@@ -1,0 +1,117 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+
+	"github.com/stead-dev/stead/runtime"
+	"github.com/stead-dev/stead/supervisor"
+)
+
+// commandWorkers bounds how many commands are under way at once, over all
+// services.
+const commandWorkers = 32
+
+// forgetKey is the queue's key for what belongs to no service.
+var forgetKey = supervisor.Name{}
+
+// order hands a command to the service's worker. What the command needs of
+// the loop's state is taken here, in the loop.
+func (d *Daemon) order(ctx context.Context, c supervisor.Command) {
+	switch c := c.(type) {
+	case supervisor.Start:
+		id := runtimeID(c.ID)
+		spec, ok := d.specs[id]
+		if !ok {
+			d.work.add(c.ID.Name, func() { d.refusedStart(ctx, c.ID, errNoSpec) })
+			return
+		}
+		spec.Trial = c.Trial
+		spec.Inherited = d.projects[id.Project].Environment
+		d.work.add(c.ID.Name, func() { d.start(ctx, c.ID, spec) })
+	case supervisor.Build:
+		service := d.projects[c.ID.Project].Services[c.ID.Service]
+		if service.Build == nil {
+			d.work.add(c.ID.Name, func() { _ = d.tell(ctx, message{event: supervisor.Built{ID: c.ID, OK: true}}) })
+			return
+		}
+		spec := *service.Build
+		spec.ID = buildID(c.ID)
+		spec.Inherited = d.projects[c.ID.Project].Environment
+		d.work.add(c.ID.Name, func() { d.build(ctx, c.ID, spec) })
+	case supervisor.Cancel:
+		d.work.add(c.ID.Name, func() { d.stop(ctx, buildID(c.ID), true) })
+	case supervisor.Stop:
+		d.work.add(c.ID.Name, func() { d.stop(ctx, runtimeID(c.ID), c.Kill) })
+	case supervisor.Route:
+		d.work.add(c.ID.Name, func() { d.route(ctx, runtimeID(c.ID)) })
+	case supervisor.Hold, supervisor.Unroute, supervisor.Drain, supervisor.Drop:
+		// Traffic passes no gateway yet: services listen on their ports
+		// themselves. Drop's commit has happened.
+	}
+}
+
+var errNoSpec = wrapClass("its definition was not found in the state", runtime.Invalid)
+
+func buildID(id supervisor.ID) runtime.ID {
+	b := runtimeID(id)
+	b.Service += buildSuffix
+	return b
+}
+
+// start asks the runtime for a generation. While the runtime cannot be
+// reached nothing is said: after Synced the supervisor gives the command
+// again.
+func (d *Daemon) start(ctx context.Context, id supervisor.ID, spec runtime.Spec) {
+	l := d.link.Load()
+	if l == nil {
+		return
+	}
+	_, err := l.Start(ctx, spec)
+	if err != nil && !errors.Is(err, runtime.Unavailable) && ctx.Err() == nil {
+		d.refusedStart(ctx, id, err)
+	}
+}
+
+func (d *Daemon) refusedStart(ctx context.Context, id supervisor.ID, err error) {
+	d.log.Warn("a start was refused", "service", id.Service, "gen", id.Number, "err", err)
+	_ = d.tell(ctx, message{event: supervisor.Refused{ID: id, Cause: supervisor.Cause{Kind: supervisor.CauseStart, Text: err.Error()}}})
+}
+
+// build starts a build as a one-shot of the runtime, so that it outlives this
+// daemon; its end comes by Watch.
+func (d *Daemon) build(ctx context.Context, id supervisor.ID, spec runtime.Spec) {
+	l := d.link.Load()
+	if l == nil {
+		return
+	}
+	_, err := l.Start(ctx, spec)
+	if err == nil || errors.Is(err, runtime.Unavailable) || ctx.Err() != nil {
+		return
+	}
+	_ = d.tell(ctx, message{event: supervisor.Built{ID: id, Cause: supervisor.Cause{Kind: supervisor.CauseBuild, Text: err.Error()}}})
+}
+
+func (d *Daemon) stop(ctx context.Context, id runtime.ID, kill bool) {
+	l := d.link.Load()
+	if l == nil {
+		return
+	}
+	err := l.Stop(ctx, id, runtime.StopRequest{Drain: !kill, Kill: kill})
+	switch {
+	case err == nil || ctx.Err() != nil || errors.Is(err, runtime.Unavailable):
+	case errors.Is(err, runtime.NotFound): // it has ended, and was forgotten; or it never started
+		e := runtime.Event{Kind: runtime.GenerationEvent, ID: id, Generation: &runtime.GenerationStatus{Phase: runtime.GenerationStopped}}
+		_ = d.tell(ctx, message{report: &e})
+	default:
+		d.log.Warn("a stop was refused", "service", id.Service, "gen", id.Number, "err", err)
+	}
+}
+
+func (d *Daemon) route(ctx context.Context, id runtime.ID) {
+	if l := d.link.Load(); l != nil {
+		if err := l.Route(ctx, id); err != nil && ctx.Err() == nil {
+			d.log.Warn("a route was refused", "service", id.Service, "gen", id.Number, "err", err)
+		}
+	}
+}

@@ -1,0 +1,225 @@
+// Package daemon is the brain of stead: it owns the supervisor's state and
+// the clock, feeds facts and requests to supervisor.Step, commits what is to
+// be remembered, and hands the resulting commands out.
+//
+// One goroutine, Run, owns all state. Everybody else sends it messages, and
+// reads the immutable Present that it publishes after each turn; so there is
+// no lock around state and no reader ever waits for a writer. Commands are
+// carried out by workers, those on one service in order.
+//
+// The daemon may be killed at any instant: what it decided is committed before
+// it is done, and what happened meanwhile is told again by the runtime.
+package daemon
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stead-dev/stead/runtime"
+	"github.com/stead-dev/stead/supervisor"
+)
+
+// Options are the parts that a Daemon is made of.
+type Options struct {
+	Store    Store
+	Restored Restored
+	Connect  Connector
+	Load     Loader
+	Limit    int    // generations that may be unready at once
+	Boot     string // identity of this boot of the machine
+	Problem  string // what went wrong before the daemon started, for the user
+	Log      *slog.Logger
+}
+
+// Daemon supervises. Its methods may be called concurrently once Run runs.
+type Daemon struct {
+	store   Store
+	connect Connector
+	load    Loader
+	log     *slog.Logger
+
+	requests chan message
+	facts    chan message
+	present  atomic.Pointer[Present]
+	link     atomic.Pointer[link] // nil while the runtime cannot be reached
+	journal  *journal
+	ports    *ports
+	stopped  chan struct{} // closed by a Stop request that was carried out
+	stopOnce sync.Once
+	shut     atomic.Bool   // the runtime was told to end: no new one is wanted
+	ended    chan struct{} // closed when Run takes no more requests
+
+	// The rest belongs to Run's goroutine.
+	state    supervisor.State
+	projects map[string]Project
+	specs    map[runtime.ID]runtime.Spec
+	deferred []message // facts that wait for a state that can be written again
+	seen     uint64    // sequence of the newest fact applied
+	forgot   uint64    // sequence up to which the runtime was told to forget
+	forgotAt time.Time
+	pending  []Event // transitions that are not committed yet
+	boot     string  // to be committed once
+	lost     string  // why the runtime cannot be reached
+	broken   string  // why the state cannot be written
+	problem  string  // Options.Problem
+	work     *queue
+	turned   time.Time     // when the last turn for facts ended
+	pause    time.Duration // after turned
+}
+
+// batchLimit bounds how many messages one turn takes, so that a flood of
+// facts cannot keep a request waiting for long.
+const batchLimit = 256
+
+// While facts keep coming in, a turn for them is followed by a pause of
+// factShare times what it took, factPause at most: with a thousand services a
+// turn costs about the same for one fact as for fifty.
+const (
+	factShare = 5
+	factPause = 5 * time.Millisecond
+)
+
+// flushDelay bounds how long a transition may wait for a commit of its own.
+const flushDelay = time.Second
+
+// New makes a Daemon from what was remembered.
+func New(o Options) *Daemon {
+	rebooted := o.Restored.Boot != "" && o.Restored.Boot != o.Boot
+	d := &Daemon{
+		store:    o.Store,
+		connect:  o.Connect,
+		load:     o.Load,
+		log:      o.Log,
+		requests: make(chan message, batchLimit),
+		facts:    make(chan message, batchLimit),
+		journal:  newJournal(o.Store, o.Restored.LastEvent),
+		ports:    newPorts(o.Restored.Ports),
+		stopped:  make(chan struct{}),
+		ended:    make(chan struct{}),
+		boot:     o.Boot,
+		work:     newQueue(commandWorkers),
+		state:    supervisor.New(o.Limit, o.Restored.Services, rebooted),
+		projects: o.Restored.Projects,
+		specs:    o.Restored.Specs,
+		problem:  o.Problem,
+		lost:     "not connected to the runtime yet",
+	}
+	if d.projects == nil {
+		d.projects = map[string]Project{}
+	}
+	if d.specs == nil {
+		d.specs = map[runtime.ID]runtime.Spec{}
+	}
+	d.note(Event{Time: time.Now(), Kind: EventDaemon, Text: startText(rebooted)})
+	if o.Problem != "" {
+		d.note(Event{Time: time.Now(), Kind: EventDaemon, Text: o.Problem})
+	}
+	d.publish()
+	return d
+}
+
+func startText(rebooted bool) string {
+	if rebooted {
+		return "the daemon started after a reboot"
+	}
+	return "the daemon started"
+}
+
+// Run supervises until ctx ends (the daemon detaches: everything goes on
+// running) or a Stop request was carried out. It returns after all its
+// goroutines have ended and what could be written was.
+func (d *Daemon) Run(detach context.Context) error {
+	ctx, cancel := context.WithCancel(detach)
+	watching := make(chan struct{})
+	go func() { // ends with ctx
+		defer close(watching)
+		d.attend(ctx)
+	}()
+	d.loop(ctx)
+	close(d.ended)
+	cancel()
+	d.work.close()
+	<-watching
+	return d.flush()
+}
+
+// Stopped is closed when a Stop request was carried out and Run is to end.
+func (d *Daemon) Stopped() <-chan struct{} { return d.stopped }
+
+func (d *Daemon) loop(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		facts := d.facts
+		if len(d.deferred) > 0 {
+			facts = nil // a state that cannot be written takes no more facts; the runtime keeps them
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-d.stopped:
+			return
+		case m := <-d.requests:
+			d.turn(ctx, drain(d.requests, m))
+		case m := <-facts:
+			batch := d.gather(ctx, facts, m)
+			began := time.Now()
+			d.turn(ctx, batch)
+			d.rest(began)
+		case <-timer.C:
+			d.turn(ctx, nil)
+		}
+		timer.Reset(d.wait(time.Now()))
+	}
+}
+
+// gather is drain for facts. While many come in it waits a moment for more of
+// them: a turn costs about the same for one as for a hundred.
+func (d *Daemon) gather(ctx context.Context, facts chan message, first message) []message {
+	batch := drain(facts, first)
+	if wait := d.pause - time.Since(d.turned); wait > 0 && len(batch) < batchLimit {
+		wait := time.NewTimer(wait)
+		defer wait.Stop()
+		select {
+		case <-wait.C:
+		case <-ctx.Done():
+		}
+		batch = append(batch, drain(facts, message{})[1:]...)
+	}
+	return batch
+}
+
+// rest notes what a turn for facts has cost, and so when the next one is due.
+func (d *Daemon) rest(began time.Time) {
+	d.turned = time.Now()
+	d.pause = min(factShare*d.turned.Sub(began), factPause)
+}
+
+// drain takes what else is there, up to the batch limit.
+func drain(from chan message, first message) []message {
+	batch := []message{first}
+	for len(batch) < batchLimit {
+		select {
+		case m := <-from:
+			batch = append(batch, m)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// wait returns how long the loop may sleep when nothing comes in.
+func (d *Daemon) wait(now time.Time) time.Duration {
+	wait := time.Hour
+	if at, ok := d.state.Wake(); ok {
+		wait = max(0, at.Sub(now))
+	}
+	if len(d.pending) > 0 || len(d.deferred) > 0 || d.seen != d.forgot {
+		wait = min(wait, flushDelay)
+	}
+	return wait
+}

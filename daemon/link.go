@@ -1,0 +1,148 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/stead-dev/stead/runtime"
+)
+
+// Link is a connection to a runtime.
+type Link interface {
+	runtime.Runtime
+	Close() error // detaches; the runtime goes on
+}
+
+// Connector finds the runtime, or starts it.
+type Connector func(ctx context.Context) (Link, error)
+
+// link is a Link that answered.
+type link struct {
+	Link
+	description runtime.Description
+}
+
+// The delays between attempts to reach the runtime. It is on this machine and
+// comes up in some 20 ms, so short ones suffice at first.
+const (
+	reconnectMin = 50 * time.Millisecond
+	reconnectMax = 2 * time.Second
+)
+
+// attend keeps the runtime attached until ctx ends.
+func (d *Daemon) attend(ctx context.Context) {
+	delay := reconnectMin
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := d.attendOnce(ctx)
+		if ctx.Err() != nil || d.shut.Load() {
+			return
+		}
+		d.log.Warn("the runtime was lost", "err", err)
+		if d.tell(ctx, message{link: &linkChange{reason: err.Error()}}) != nil {
+			return
+		}
+		if time.Since(began) > reconnectMax {
+			delay = reconnectMin
+		}
+		select {
+		case <-time.After(delay):
+		case <-ctx.Done():
+		}
+		delay = min(2*delay, reconnectMax)
+	}
+}
+
+var errWatchEnded = errors.New("it closed the connection")
+
+// attendOnce attaches, and reports what the runtime reports until it is lost.
+func (d *Daemon) attendOnce(ctx context.Context) error {
+	l, err := d.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	description, err := l.Describe(ctx, runtime.ContractVersion)
+	if err != nil {
+		return err
+	}
+	d.link.Store(&link{l, description})
+	defer d.link.Store(nil)
+	d.log.Info("attached to the runtime", "name", description.Name, "pid", description.PID, "build", description.Build)
+	if err := d.tell(ctx, message{link: &linkChange{attached: true}}); err != nil {
+		return err
+	}
+	err = l.Watch(ctx, func(e runtime.Event) error {
+		return d.tell(ctx, message{report: &e})
+	})
+	if err == nil {
+		err = errWatchEnded
+	}
+	return err
+}
+
+// attachPatience is how long a request waits for a runtime that is being
+// attached: a daemon takes requests a moment before it has found its runtime.
+const attachPatience = 3 * time.Second
+
+// runtime returns the attached runtime.
+func (d *Daemon) runtime(ctx context.Context) (*link, error) {
+	patience := time.NewTimer(attachPatience)
+	defer patience.Stop()
+	for {
+		p := d.Present()
+		if l := d.link.Load(); l != nil {
+			return l, nil
+		}
+		select {
+		case <-p.Newer():
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-patience.C:
+			return nil, runtime.WithHint(wrapClass(p.Problem, runtime.Unavailable),
+				"`stead daemon status` shows whether it is back; daemon.log and runtime.log say more")
+		}
+	}
+}
+
+// Settled returns when the present is known for the first time, the limit has
+// passed, or ctx ends.
+func (d *Daemon) Settled(ctx context.Context, limit time.Duration) {
+	patience := time.NewTimer(limit)
+	defer patience.Stop()
+	for p := d.Present(); !p.State.Synced; p = d.Present() {
+		select {
+		case <-p.Newer():
+		case <-ctx.Done():
+			return
+		case <-patience.C:
+			return
+		}
+	}
+}
+
+// Runtime describes the attached runtime; nil while there is none.
+func (d *Daemon) Runtime() *runtime.Description {
+	if l := d.link.Load(); l != nil {
+		return &l.description
+	}
+	return nil
+}
+
+// forget lets the runtime drop what was applied and, with its transitions,
+// committed.
+func (d *Daemon) forget(ctx context.Context) {
+	if d.seen == d.forgot || len(d.pending) > 0 || time.Since(d.forgotAt) < flushDelay {
+		return
+	}
+	d.forgot, d.forgotAt = d.seen, time.Now()
+	sequence := d.seen
+	d.work.add(forgetKey, func() {
+		if l := d.link.Load(); l != nil {
+			if err := l.Forget(ctx, sequence); err != nil {
+				d.log.Debug("not forgotten", "err", err) // said again with the next one
+			}
+		}
+	})
+}

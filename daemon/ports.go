@@ -1,0 +1,85 @@
+package daemon
+
+import (
+	"fmt"
+	"hash/fnv"
+	"maps"
+	"net"
+	"strconv"
+	"sync"
+
+	"github.com/stead-dev/stead/runtime"
+)
+
+// The range that `auto` ports are chosen from: registered for nothing common,
+// and below the ports that Linux (32768) and macOS (49152) give to outgoing
+// connections, so that none of those can be in the way.
+const (
+	autoPortFirst = 20000
+	autoPortCount = 10000
+)
+
+// ports remembers which port was chosen for each `auto`.
+type ports struct {
+	mu     sync.Mutex
+	chosen map[string]int
+	fresh  map[string]int // chosen, and not committed yet
+}
+
+func newPorts(remembered map[string]int) *ports {
+	p := &ports{chosen: map[string]int{}, fresh: map[string]int{}}
+	maps.Copy(p.chosen, remembered)
+	return p
+}
+
+// auto returns the port of an `auto`: the one chosen before, else a free one.
+// Where the search begins is a hash of the name, so that a port is likely to
+// be the same on every machine of a team.
+func (p *ports) auto(project, service, port string) (int, error) {
+	key := project + "/" + service + "/" + port
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if number, ok := p.chosen[key]; ok {
+		return number, nil
+	}
+	taken := map[int]bool{}
+	for _, number := range p.chosen {
+		taken[number] = true
+	}
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(key))
+	for i := range autoPortCount {
+		number := autoPortFirst + int((uint64(h.Sum32())+uint64(i))%autoPortCount)
+		if !taken[number] && free(number) {
+			p.chosen[key], p.fresh[key] = number, number
+			return number, nil
+		}
+	}
+	return 0, fmt.Errorf("no port from %d to %d is free: %w", autoPortFirst, autoPortFirst+autoPortCount-1, runtime.Unavailable)
+}
+
+// free reports whether nobody listens on a port of the loopback.
+func free(number int) bool {
+	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(number)))
+	if err != nil {
+		return false
+	}
+	_ = l.Close()
+	return true
+}
+
+// uncommitted returns the ports that the next commit must contain.
+func (p *ports) uncommitted() map[string]int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return maps.Clone(p.fresh)
+}
+
+// committed says that a commit contained these ports.
+func (p *ports) committed(numbers map[string]int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for key := range numbers {
+		delete(p.fresh, key)
+	}
+}

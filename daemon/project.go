@@ -1,0 +1,82 @@
+package daemon
+
+import (
+	"context"
+	"path/filepath"
+
+	"github.com/stead-dev/stead/runtime"
+	"github.com/stead-dev/stead/supervisor"
+)
+
+// Environment is the name of the environment that this daemon supervises.
+const Environment = "local"
+
+// Project is a manifest as it was last applied.
+type Project struct {
+	ID          string
+	Name        string // as the manifest has it
+	Shown       string // unique on this daemon: Name, or Name-directory for a second checkout
+	Directory   string
+	File        string
+	Environment []string // KEY=VALUE that its services inherit
+	Services    map[string]Service
+}
+
+// Service is one service of a Project, resolved.
+type Service struct {
+	Name     string
+	Plan     supervisor.Plan
+	Spec     runtime.Spec
+	Build    *runtime.Spec
+	Profiles []string
+	URLs     []string
+}
+
+// Loader reads a manifest.
+type Loader func(ctx context.Context, req LoadRequest) (Loaded, error)
+
+// LoadRequest names a manifest.
+type LoadRequest struct {
+	Directory   string
+	File        string
+	Environment []string
+	Profiles    []string
+	Services    []string
+	AutoPort    func(project, service, port string) (int, error)
+}
+
+// Loaded is a manifest that was read.
+type Loaded struct {
+	Project  Project
+	Order    []string // all services, dependencies first
+	Wanted   []string // what LoadRequest.Services and Profiles select
+	Warnings []runtime.Diagnostic
+}
+
+// shownName returns a name for p that no other project has.
+func shownName(p Project, others map[string]Project) string {
+	taken := map[string]bool{}
+	for id, other := range others {
+		if id != p.ID {
+			taken[other.Shown] = true
+		}
+	}
+	for _, name := range []string{p.Name, p.Name + "-" + filepath.Base(p.Directory)} {
+		if !taken[name] {
+			return name
+		}
+	}
+	return p.ID
+}
+
+func plans(p Project) map[string]supervisor.Plan {
+	plans := make(map[string]supervisor.Plan, len(p.Services))
+	for name, s := range p.Services {
+		plans[name] = s.Plan
+	}
+	return plans
+}
+
+func serviceName(project, service string) supervisor.Name {
+	return supervisor.Name{Environment: Environment, Project: project, Service: service}
+}

@@ -1,0 +1,194 @@
+package daemon
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stead-dev/stead/runtime"
+	"github.com/stead-dev/stead/supervisor"
+)
+
+// UpRequest names a manifest and what is wanted of it.
+type UpRequest struct {
+	Directory   string
+	File        string
+	Services    []string
+	Profiles    []string
+	Keep        bool
+	Environment []string
+}
+
+// UpResult is what Up did.
+type UpResult struct {
+	Project  Project
+	Services []string // wanted by this request, dependencies included
+	Changed  []string // whose definition is new or differs
+	Warnings []runtime.Diagnostic
+}
+
+// Up reads a manifest, commits it, and wants its services up.
+func (d *Daemon) Up(ctx context.Context, req UpRequest) (UpResult, error) {
+	loaded, err := d.read(ctx, req)
+	if err != nil {
+		return UpResult{}, err
+	}
+	p := loaded.Project
+	p.Environment = req.Environment
+	result := UpResult{Services: closure(p, loaded.Wanted), Warnings: loaded.Warnings}
+	err = d.submit(ctx, func(dr *draft) error {
+		p.Shown = shownName(p, dr.projects)
+		result.Changed = changed(dr.projects[p.ID], p)
+		result.Project = p
+		dr.setProject(p)
+		dr.events = append(dr.events,
+			supervisor.Applied{Environment: Environment, Project: p.ID, Plans: plans(p)},
+			supervisor.Wanted{Names: names(p.ID, loaded.Wanted), All: len(req.Services) == 0, Up: true, Keep: req.Keep})
+		dr.note(Event{Project: p.ID, Kind: EventRequest, Text: "up " + strings.Join(result.Services, " ")})
+		return nil
+	})
+	return result, err
+}
+
+// Check reads a manifest and changes nothing.
+func (d *Daemon) Check(ctx context.Context, req UpRequest) (Loaded, error) { return d.read(ctx, req) }
+
+func (d *Daemon) read(ctx context.Context, req UpRequest) (Loaded, error) {
+	return d.load(ctx, LoadRequest{
+		Directory: req.Directory, File: req.File, Environment: req.Environment,
+		Profiles: req.Profiles, Services: req.Services, AutoPort: d.ports.auto,
+	})
+}
+
+// Want commits that services are to be up or down.
+func (d *Daemon) Want(ctx context.Context, wanted []supervisor.Name, up bool) error {
+	return d.submit(ctx, func(dr *draft) error {
+		dr.events = append(dr.events, supervisor.Wanted{Names: wanted, Up: up})
+		dr.noteRequest(map[bool]string{true: "up", false: "down"}[up], wanted)
+		return nil
+	})
+}
+
+// Restart commits that services are to get a new generation.
+func (d *Daemon) Restart(ctx context.Context, which []supervisor.Name) error {
+	return d.submit(ctx, func(dr *draft) error {
+		dr.events = append(dr.events, supervisor.Restarted{Names: which})
+		dr.noteRequest("restart", which)
+		return nil
+	})
+}
+
+// stopLimit bounds how long Stop waits for services; each is killed at the
+// end of its own grace, and dependents go first.
+const stopLimit = 5 * time.Minute
+
+// Stop ends the daemon: Stopped is closed. With services it first wants
+// everything down, waits until nothing runs, and ends the runtime too.
+func (d *Daemon) Stop(ctx context.Context, services bool) (int, error) {
+	count := 0
+	if services {
+		var err error
+		if count, err = d.stopAll(ctx); err != nil {
+			return count, err
+		}
+	}
+	d.stopOnce.Do(func() { close(d.stopped) })
+	return count, nil
+}
+
+func (d *Daemon) stopAll(ctx context.Context) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, stopLimit)
+	defer cancel()
+	var all []supervisor.Name
+	for name, s := range d.Present().State.Services {
+		if s.Want.Up || !quiet(*s) {
+			all = append(all, name)
+		}
+	}
+	if err := d.Want(ctx, all, false); err != nil {
+		return 0, err
+	}
+	for {
+		p := d.Present()
+		if !slices.ContainsFunc(all, func(n supervisor.Name) bool { return !quiet(p.State.Service(n)) }) {
+			break
+		}
+		select {
+		case <-p.Newer():
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+	l, err := d.runtime(ctx)
+	if err != nil {
+		return len(all), err
+	}
+	d.shut.Store(true)
+	if err := l.Shutdown(ctx); err != nil {
+		d.shut.Store(false)
+		return len(all), err
+	}
+	return len(all), nil
+}
+
+// quiet reports whether nothing of a service runs.
+func quiet(s supervisor.Service) bool {
+	return !slices.ContainsFunc(s.Generations, func(g supervisor.Generation) bool { return !g.Phase.Final() })
+}
+
+func (dr *draft) noteRequest(verb string, which []supervisor.Name) {
+	byProject := map[string][]string{}
+	for _, n := range which {
+		byProject[n.Project] = append(byProject[n.Project], n.Service)
+	}
+	for project, services := range byProject {
+		slices.Sort(services)
+		dr.note(Event{Project: project, Kind: EventRequest, Text: verb + " " + strings.Join(services, " ")})
+	}
+}
+
+func names(project string, services []string) []supervisor.Name {
+	list := make([]supervisor.Name, len(services))
+	for i, s := range services {
+		list[i] = serviceName(project, s)
+	}
+	return list
+}
+
+// closure adds what services depend on, and sorts.
+func closure(p Project, services []string) []string {
+	seen := map[string]bool{}
+	var add func(string)
+	add = func(name string) {
+		if seen[name] {
+			return
+		}
+		seen[name] = true
+		for _, dep := range p.Services[name].Plan.DependsOn {
+			add(dep.Service)
+		}
+	}
+	for _, name := range services {
+		add(name)
+	}
+	list := make([]string, 0, len(seen))
+	for name := range seen {
+		list = append(list, name)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// changed lists the services whose definition differs between two versions of
+// a project.
+func changed(old, now Project) []string {
+	var list []string
+	for name, s := range now.Services {
+		if was, known := old.Services[name]; !known || was.Plan.Revision != s.Plan.Revision {
+			list = append(list, name)
+		}
+	}
+	slices.Sort(list)
+	return list
+}

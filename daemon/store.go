@@ -1,0 +1,59 @@
+package daemon
+
+import (
+	"time"
+
+	"github.com/stead-dev/stead/runtime"
+	"github.com/stead-dev/stead/supervisor"
+)
+
+// Store remembers. Commit is all or nothing.
+type Store interface {
+	Commit(Batch) error
+	// Events returns up to limit events after a sequence, oldest first.
+	Events(after uint64, limit int) ([]Event, error)
+}
+
+// Batch is one commit. Nil maps change nothing; nil values delete.
+type Batch struct {
+	Boot     string
+	Projects map[string]*Project
+	Services map[supervisor.Name]*supervisor.Service
+	Specs    map[runtime.ID]*runtime.Spec
+	Ports    map[string]int // 0 deletes
+	Events   []Event
+}
+
+func (b Batch) empty() bool {
+	return len(b.Projects) == 0 && len(b.Services) == 0 && len(b.Specs) == 0 && len(b.Ports) == 0 && b.Boot == ""
+}
+
+// Restored is what a Store held when the daemon started.
+type Restored struct {
+	Boot      string
+	Projects  map[string]Project
+	Services  []supervisor.Service
+	Specs     map[runtime.ID]runtime.Spec
+	Ports     map[string]int
+	LastEvent uint64
+}
+
+// Event is a transition: something that happened and is kept for the user.
+type Event struct {
+	Sequence   uint64
+	Time       time.Time
+	Project    string // ID; empty: the daemon itself
+	Service    string
+	Generation uint64
+	Instance   string // generation/replica/attempt
+	Kind       string
+	Text       string
+}
+
+// The kinds of Event.
+const (
+	EventRequest = "request"
+	EventPhase   = "phase"
+	EventExit    = "exit"
+	EventDaemon  = "daemon"
+)
