@@ -904,6 +904,52 @@ func (x *Diagnostic) GetGeneration() uint64 {
 	return 0
 }
 
+// ErrorHint travels as a detail of an error: what the user can do about it.
+// Diagnostics of a manifest travel the same way, one detail each.
+type ErrorHint struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Hint          string                 `protobuf:"bytes,1,opt,name=hint,proto3" json:"hint,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ErrorHint) Reset() {
+	*x = ErrorHint{}
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ErrorHint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ErrorHint) ProtoMessage() {}
+
+func (x *ErrorHint) ProtoReflect() protoreflect.Message {
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ErrorHint.ProtoReflect.Descriptor instead.
+func (*ErrorHint) Descriptor() ([]byte, []int) {
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ErrorHint) GetHint() string {
+	if x != nil {
+		return x.Hint
+	}
+	return ""
+}
+
 type StatusRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Selection     *Selection             `protobuf:"bytes,1,opt,name=selection,proto3" json:"selection,omitempty"`
@@ -913,7 +959,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[13]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -925,7 +971,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[13]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -938,7 +984,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{13}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *StatusRequest) GetSelection() *Selection {
@@ -959,7 +1005,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[14]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -971,7 +1017,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[14]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -984,7 +1030,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{14}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *StatusResponse) GetServices() []*Service {
@@ -1037,7 +1083,7 @@ type Service struct {
 
 func (x *Service) Reset() {
 	*x = Service{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[15]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1049,7 +1095,7 @@ func (x *Service) String() string {
 func (*Service) ProtoMessage() {}
 
 func (x *Service) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[15]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1062,7 +1108,7 @@ func (x *Service) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Service.ProtoReflect.Descriptor instead.
 func (*Service) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{15}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Service) GetProject() string {
@@ -1229,7 +1275,7 @@ type Instance struct {
 
 func (x *Instance) Reset() {
 	*x = Instance{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[16]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1241,7 +1287,7 @@ func (x *Instance) String() string {
 func (*Instance) ProtoMessage() {}
 
 func (x *Instance) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[16]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1254,7 +1300,7 @@ func (x *Instance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Instance.ProtoReflect.Descriptor instead.
 func (*Instance) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{16}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Instance) GetId() string {
@@ -1331,7 +1377,7 @@ type EventsRequest struct {
 
 func (x *EventsRequest) Reset() {
 	*x = EventsRequest{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[17]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1343,7 +1389,7 @@ func (x *EventsRequest) String() string {
 func (*EventsRequest) ProtoMessage() {}
 
 func (x *EventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[17]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1356,7 +1402,7 @@ func (x *EventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventsRequest.ProtoReflect.Descriptor instead.
 func (*EventsRequest) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{17}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *EventsRequest) GetSelection() *Selection {
@@ -1389,7 +1435,7 @@ type EventsResponse struct {
 
 func (x *EventsResponse) Reset() {
 	*x = EventsResponse{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[18]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1401,7 +1447,7 @@ func (x *EventsResponse) String() string {
 func (*EventsResponse) ProtoMessage() {}
 
 func (x *EventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[18]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1414,7 +1460,7 @@ func (x *EventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventsResponse.ProtoReflect.Descriptor instead.
 func (*EventsResponse) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{18}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *EventsResponse) GetEvents() []*Event {
@@ -1441,7 +1487,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[19]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1453,7 +1499,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[19]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1466,7 +1512,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{19}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Event) GetSequence() uint64 {
@@ -1546,7 +1592,7 @@ type LogsRequest struct {
 
 func (x *LogsRequest) Reset() {
 	*x = LogsRequest{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[20]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1558,7 +1604,7 @@ func (x *LogsRequest) String() string {
 func (*LogsRequest) ProtoMessage() {}
 
 func (x *LogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[20]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1571,7 +1617,7 @@ func (x *LogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsRequest.ProtoReflect.Descriptor instead.
 func (*LogsRequest) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{20}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *LogsRequest) GetSelection() *Selection {
@@ -1626,7 +1672,7 @@ type LogsResponse struct {
 
 func (x *LogsResponse) Reset() {
 	*x = LogsResponse{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[21]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1638,7 +1684,7 @@ func (x *LogsResponse) String() string {
 func (*LogsResponse) ProtoMessage() {}
 
 func (x *LogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[21]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1651,7 +1697,7 @@ func (x *LogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsResponse.ProtoReflect.Descriptor instead.
 func (*LogsResponse) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{21}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *LogsResponse) GetBlocks() []*LogBlock {
@@ -1677,7 +1723,7 @@ type LogBlock struct {
 
 func (x *LogBlock) Reset() {
 	*x = LogBlock{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[22]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1689,7 +1735,7 @@ func (x *LogBlock) String() string {
 func (*LogBlock) ProtoMessage() {}
 
 func (x *LogBlock) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[22]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1702,7 +1748,7 @@ func (x *LogBlock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogBlock.ProtoReflect.Descriptor instead.
 func (*LogBlock) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{22}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *LogBlock) GetProject() string {
@@ -1773,7 +1819,7 @@ type TerminalRequest struct {
 
 func (x *TerminalRequest) Reset() {
 	*x = TerminalRequest{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[23]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1785,7 +1831,7 @@ func (x *TerminalRequest) String() string {
 func (*TerminalRequest) ProtoMessage() {}
 
 func (x *TerminalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[23]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1798,7 +1844,7 @@ func (x *TerminalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerminalRequest.ProtoReflect.Descriptor instead.
 func (*TerminalRequest) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{23}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *TerminalRequest) GetOpen() *TerminalOpen {
@@ -1844,7 +1890,7 @@ type TerminalOpen struct {
 
 func (x *TerminalOpen) Reset() {
 	*x = TerminalOpen{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[24]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1856,7 +1902,7 @@ func (x *TerminalOpen) String() string {
 func (*TerminalOpen) ProtoMessage() {}
 
 func (x *TerminalOpen) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[24]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1869,7 +1915,7 @@ func (x *TerminalOpen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerminalOpen.ProtoReflect.Descriptor instead.
 func (*TerminalOpen) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{24}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *TerminalOpen) GetSelection() *Selection {
@@ -1931,7 +1977,7 @@ type TerminalSize struct {
 
 func (x *TerminalSize) Reset() {
 	*x = TerminalSize{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[25]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1943,7 +1989,7 @@ func (x *TerminalSize) String() string {
 func (*TerminalSize) ProtoMessage() {}
 
 func (x *TerminalSize) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[25]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1956,7 +2002,7 @@ func (x *TerminalSize) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerminalSize.ProtoReflect.Descriptor instead.
 func (*TerminalSize) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{25}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *TerminalSize) GetColumns() int32 {
@@ -1984,7 +2030,7 @@ type TerminalResponse struct {
 
 func (x *TerminalResponse) Reset() {
 	*x = TerminalResponse{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[26]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1996,7 +2042,7 @@ func (x *TerminalResponse) String() string {
 func (*TerminalResponse) ProtoMessage() {}
 
 func (x *TerminalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[26]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2009,7 +2055,7 @@ func (x *TerminalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerminalResponse.ProtoReflect.Descriptor instead.
 func (*TerminalResponse) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{26}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *TerminalResponse) GetData() []byte {
@@ -2044,7 +2090,7 @@ type TerminalExit struct {
 
 func (x *TerminalExit) Reset() {
 	*x = TerminalExit{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[27]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2056,7 +2102,7 @@ func (x *TerminalExit) String() string {
 func (*TerminalExit) ProtoMessage() {}
 
 func (x *TerminalExit) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[27]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2069,7 +2115,7 @@ func (x *TerminalExit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerminalExit.ProtoReflect.Descriptor instead.
 func (*TerminalExit) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{27}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *TerminalExit) GetCode() int32 {
@@ -2103,7 +2149,7 @@ type StopRequest struct {
 
 func (x *StopRequest) Reset() {
 	*x = StopRequest{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[28]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2115,7 +2161,7 @@ func (x *StopRequest) String() string {
 func (*StopRequest) ProtoMessage() {}
 
 func (x *StopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[28]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2128,7 +2174,7 @@ func (x *StopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopRequest.ProtoReflect.Descriptor instead.
 func (*StopRequest) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{28}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *StopRequest) GetServices() bool {
@@ -2154,7 +2200,7 @@ type StopResponse struct {
 
 func (x *StopResponse) Reset() {
 	*x = StopResponse{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[29]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2166,7 +2212,7 @@ func (x *StopResponse) String() string {
 func (*StopResponse) ProtoMessage() {}
 
 func (x *StopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[29]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2179,7 +2225,7 @@ func (x *StopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopResponse.ProtoReflect.Descriptor instead.
 func (*StopResponse) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{29}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *StopResponse) GetStopped() int32 {
@@ -2262,7 +2308,9 @@ const file_ipc_steadpb_stead_proto_rawDesc = "" +
 	" \x01(\tR\aservice\x12\x1e\n" +
 	"\n" +
 	"generation\x18\v \x01(\x04R\n" +
-	"generation\"B\n" +
+	"generation\"\x1f\n" +
+	"\tErrorHint\x12\x12\n" +
+	"\x04hint\x18\x01 \x01(\tR\x04hint\"B\n" +
 	"\rStatusRequest\x121\n" +
 	"\tselection\x18\x01 \x01(\v2\x13.stead.v1.SelectionR\tselection\"\x80\x01\n" +
 	"\x0eStatusResponse\x12-\n" +
@@ -2405,7 +2453,7 @@ func file_ipc_steadpb_stead_proto_rawDescGZIP() []byte {
 	return file_ipc_steadpb_stead_proto_rawDescData
 }
 
-var file_ipc_steadpb_stead_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_ipc_steadpb_stead_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_ipc_steadpb_stead_proto_goTypes = []any{
 	(*VersionRequest)(nil),        // 0: stead.v1.VersionRequest
 	(*VersionResponse)(nil),       // 1: stead.v1.VersionResponse
@@ -2420,77 +2468,78 @@ var file_ipc_steadpb_stead_proto_goTypes = []any{
 	(*CheckRequest)(nil),          // 10: stead.v1.CheckRequest
 	(*CheckResponse)(nil),         // 11: stead.v1.CheckResponse
 	(*Diagnostic)(nil),            // 12: stead.v1.Diagnostic
-	(*StatusRequest)(nil),         // 13: stead.v1.StatusRequest
-	(*StatusResponse)(nil),        // 14: stead.v1.StatusResponse
-	(*Service)(nil),               // 15: stead.v1.Service
-	(*Instance)(nil),              // 16: stead.v1.Instance
-	(*EventsRequest)(nil),         // 17: stead.v1.EventsRequest
-	(*EventsResponse)(nil),        // 18: stead.v1.EventsResponse
-	(*Event)(nil),                 // 19: stead.v1.Event
-	(*LogsRequest)(nil),           // 20: stead.v1.LogsRequest
-	(*LogsResponse)(nil),          // 21: stead.v1.LogsResponse
-	(*LogBlock)(nil),              // 22: stead.v1.LogBlock
-	(*TerminalRequest)(nil),       // 23: stead.v1.TerminalRequest
-	(*TerminalOpen)(nil),          // 24: stead.v1.TerminalOpen
-	(*TerminalSize)(nil),          // 25: stead.v1.TerminalSize
-	(*TerminalResponse)(nil),      // 26: stead.v1.TerminalResponse
-	(*TerminalExit)(nil),          // 27: stead.v1.TerminalExit
-	(*StopRequest)(nil),           // 28: stead.v1.StopRequest
-	(*StopResponse)(nil),          // 29: stead.v1.StopResponse
-	nil,                           // 30: stead.v1.Instance.EndpointsEntry
-	(*timestamppb.Timestamp)(nil), // 31: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 32: google.protobuf.Duration
+	(*ErrorHint)(nil),             // 13: stead.v1.ErrorHint
+	(*StatusRequest)(nil),         // 14: stead.v1.StatusRequest
+	(*StatusResponse)(nil),        // 15: stead.v1.StatusResponse
+	(*Service)(nil),               // 16: stead.v1.Service
+	(*Instance)(nil),              // 17: stead.v1.Instance
+	(*EventsRequest)(nil),         // 18: stead.v1.EventsRequest
+	(*EventsResponse)(nil),        // 19: stead.v1.EventsResponse
+	(*Event)(nil),                 // 20: stead.v1.Event
+	(*LogsRequest)(nil),           // 21: stead.v1.LogsRequest
+	(*LogsResponse)(nil),          // 22: stead.v1.LogsResponse
+	(*LogBlock)(nil),              // 23: stead.v1.LogBlock
+	(*TerminalRequest)(nil),       // 24: stead.v1.TerminalRequest
+	(*TerminalOpen)(nil),          // 25: stead.v1.TerminalOpen
+	(*TerminalSize)(nil),          // 26: stead.v1.TerminalSize
+	(*TerminalResponse)(nil),      // 27: stead.v1.TerminalResponse
+	(*TerminalExit)(nil),          // 28: stead.v1.TerminalExit
+	(*StopRequest)(nil),           // 29: stead.v1.StopRequest
+	(*StopResponse)(nil),          // 30: stead.v1.StopResponse
+	nil,                           // 31: stead.v1.Instance.EndpointsEntry
+	(*timestamppb.Timestamp)(nil), // 32: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 33: google.protobuf.Duration
 }
 var file_ipc_steadpb_stead_proto_depIdxs = []int32{
 	2,  // 0: stead.v1.VersionResponse.runtime:type_name -> stead.v1.Runtime
-	31, // 1: stead.v1.VersionResponse.started:type_name -> google.protobuf.Timestamp
+	32, // 1: stead.v1.VersionResponse.started:type_name -> google.protobuf.Timestamp
 	12, // 2: stead.v1.UpResponse.warnings:type_name -> stead.v1.Diagnostic
 	5,  // 3: stead.v1.DownRequest.selection:type_name -> stead.v1.Selection
 	5,  // 4: stead.v1.RestartRequest.selection:type_name -> stead.v1.Selection
 	12, // 5: stead.v1.CheckResponse.diagnostics:type_name -> stead.v1.Diagnostic
 	5,  // 6: stead.v1.StatusRequest.selection:type_name -> stead.v1.Selection
-	15, // 7: stead.v1.StatusResponse.services:type_name -> stead.v1.Service
-	16, // 8: stead.v1.Service.instances:type_name -> stead.v1.Instance
-	31, // 9: stead.v1.Service.since:type_name -> google.protobuf.Timestamp
-	31, // 10: stead.v1.Service.until:type_name -> google.protobuf.Timestamp
-	31, // 11: stead.v1.Instance.since:type_name -> google.protobuf.Timestamp
-	30, // 12: stead.v1.Instance.endpoints:type_name -> stead.v1.Instance.EndpointsEntry
+	16, // 7: stead.v1.StatusResponse.services:type_name -> stead.v1.Service
+	17, // 8: stead.v1.Service.instances:type_name -> stead.v1.Instance
+	32, // 9: stead.v1.Service.since:type_name -> google.protobuf.Timestamp
+	32, // 10: stead.v1.Service.until:type_name -> google.protobuf.Timestamp
+	32, // 11: stead.v1.Instance.since:type_name -> google.protobuf.Timestamp
+	31, // 12: stead.v1.Instance.endpoints:type_name -> stead.v1.Instance.EndpointsEntry
 	5,  // 13: stead.v1.EventsRequest.selection:type_name -> stead.v1.Selection
-	19, // 14: stead.v1.EventsResponse.events:type_name -> stead.v1.Event
-	31, // 15: stead.v1.Event.time:type_name -> google.protobuf.Timestamp
+	20, // 14: stead.v1.EventsResponse.events:type_name -> stead.v1.Event
+	32, // 15: stead.v1.Event.time:type_name -> google.protobuf.Timestamp
 	5,  // 16: stead.v1.LogsRequest.selection:type_name -> stead.v1.Selection
-	31, // 17: stead.v1.LogsRequest.since:type_name -> google.protobuf.Timestamp
-	31, // 18: stead.v1.LogsRequest.until:type_name -> google.protobuf.Timestamp
-	22, // 19: stead.v1.LogsResponse.blocks:type_name -> stead.v1.LogBlock
-	31, // 20: stead.v1.LogBlock.time:type_name -> google.protobuf.Timestamp
-	24, // 21: stead.v1.TerminalRequest.open:type_name -> stead.v1.TerminalOpen
-	25, // 22: stead.v1.TerminalRequest.resize:type_name -> stead.v1.TerminalSize
+	32, // 17: stead.v1.LogsRequest.since:type_name -> google.protobuf.Timestamp
+	32, // 18: stead.v1.LogsRequest.until:type_name -> google.protobuf.Timestamp
+	23, // 19: stead.v1.LogsResponse.blocks:type_name -> stead.v1.LogBlock
+	32, // 20: stead.v1.LogBlock.time:type_name -> google.protobuf.Timestamp
+	25, // 21: stead.v1.TerminalRequest.open:type_name -> stead.v1.TerminalOpen
+	26, // 22: stead.v1.TerminalRequest.resize:type_name -> stead.v1.TerminalSize
 	5,  // 23: stead.v1.TerminalOpen.selection:type_name -> stead.v1.Selection
-	25, // 24: stead.v1.TerminalOpen.size:type_name -> stead.v1.TerminalSize
-	27, // 25: stead.v1.TerminalResponse.exit:type_name -> stead.v1.TerminalExit
-	32, // 26: stead.v1.StopRequest.timeout:type_name -> google.protobuf.Duration
+	26, // 24: stead.v1.TerminalOpen.size:type_name -> stead.v1.TerminalSize
+	28, // 25: stead.v1.TerminalResponse.exit:type_name -> stead.v1.TerminalExit
+	33, // 26: stead.v1.StopRequest.timeout:type_name -> google.protobuf.Duration
 	0,  // 27: stead.v1.Daemon.Version:input_type -> stead.v1.VersionRequest
 	3,  // 28: stead.v1.Daemon.Up:input_type -> stead.v1.UpRequest
 	6,  // 29: stead.v1.Daemon.Down:input_type -> stead.v1.DownRequest
 	8,  // 30: stead.v1.Daemon.Restart:input_type -> stead.v1.RestartRequest
 	10, // 31: stead.v1.Daemon.Check:input_type -> stead.v1.CheckRequest
-	13, // 32: stead.v1.Daemon.Status:input_type -> stead.v1.StatusRequest
-	13, // 33: stead.v1.Daemon.Watch:input_type -> stead.v1.StatusRequest
-	17, // 34: stead.v1.Daemon.Events:input_type -> stead.v1.EventsRequest
-	20, // 35: stead.v1.Daemon.Logs:input_type -> stead.v1.LogsRequest
-	23, // 36: stead.v1.Daemon.Terminal:input_type -> stead.v1.TerminalRequest
-	28, // 37: stead.v1.Daemon.Stop:input_type -> stead.v1.StopRequest
+	14, // 32: stead.v1.Daemon.Status:input_type -> stead.v1.StatusRequest
+	14, // 33: stead.v1.Daemon.Watch:input_type -> stead.v1.StatusRequest
+	18, // 34: stead.v1.Daemon.Events:input_type -> stead.v1.EventsRequest
+	21, // 35: stead.v1.Daemon.Logs:input_type -> stead.v1.LogsRequest
+	24, // 36: stead.v1.Daemon.Terminal:input_type -> stead.v1.TerminalRequest
+	29, // 37: stead.v1.Daemon.Stop:input_type -> stead.v1.StopRequest
 	1,  // 38: stead.v1.Daemon.Version:output_type -> stead.v1.VersionResponse
 	4,  // 39: stead.v1.Daemon.Up:output_type -> stead.v1.UpResponse
 	7,  // 40: stead.v1.Daemon.Down:output_type -> stead.v1.DownResponse
 	9,  // 41: stead.v1.Daemon.Restart:output_type -> stead.v1.RestartResponse
 	11, // 42: stead.v1.Daemon.Check:output_type -> stead.v1.CheckResponse
-	14, // 43: stead.v1.Daemon.Status:output_type -> stead.v1.StatusResponse
-	14, // 44: stead.v1.Daemon.Watch:output_type -> stead.v1.StatusResponse
-	18, // 45: stead.v1.Daemon.Events:output_type -> stead.v1.EventsResponse
-	21, // 46: stead.v1.Daemon.Logs:output_type -> stead.v1.LogsResponse
-	26, // 47: stead.v1.Daemon.Terminal:output_type -> stead.v1.TerminalResponse
-	29, // 48: stead.v1.Daemon.Stop:output_type -> stead.v1.StopResponse
+	15, // 43: stead.v1.Daemon.Status:output_type -> stead.v1.StatusResponse
+	15, // 44: stead.v1.Daemon.Watch:output_type -> stead.v1.StatusResponse
+	19, // 45: stead.v1.Daemon.Events:output_type -> stead.v1.EventsResponse
+	22, // 46: stead.v1.Daemon.Logs:output_type -> stead.v1.LogsResponse
+	27, // 47: stead.v1.Daemon.Terminal:output_type -> stead.v1.TerminalResponse
+	30, // 48: stead.v1.Daemon.Stop:output_type -> stead.v1.StopResponse
 	38, // [38:49] is the sub-list for method output_type
 	27, // [27:38] is the sub-list for method input_type
 	27, // [27:27] is the sub-list for extension type_name
@@ -2509,7 +2558,7 @@ func file_ipc_steadpb_stead_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ipc_steadpb_stead_proto_rawDesc), len(file_ipc_steadpb_stead_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   31,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

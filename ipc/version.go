@@ -1,0 +1,26 @@
+package ipc
+
+import (
+	"context"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/stead-dev/stead/ipc/steadpb"
+)
+
+// Version says who answers.
+func (h handlers) Version(context.Context, *steadpb.VersionRequest) (*steadpb.VersionResponse, error) {
+	d := h.backend.Describe()
+	out := &steadpb.VersionResponse{
+		Version: d.Version,
+		Api:     API,
+		Pid:     int32(d.PID),
+		Home:    valid(d.Home),
+		Socket:  valid(d.Socket),
+		Started: timestamppb.New(d.Started),
+	}
+	if r := d.Runtime; r != nil {
+		out.Runtime = &steadpb.Runtime{Name: r.Name, Build: r.Build, Pid: int32(r.PID), Capabilities: r.Capabilities}
+	}
+	return out, nil
+}
