@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stead-dev/stead/ipc"
+	"github.com/stead-dev/stead/ipc/steadpb"
+	"github.com/stead-dev/stead/runtime"
+)
+
+// client returns a client of the daemon. One that ended while services go on
+// is started again: it is what everything is asked through.
+func (c *cli) client(ctx context.Context) (steadpb.DaemonClient, error) {
+	home, err := ipc.ResolveHome()
+	if err != nil {
+		return nil, err
+	}
+	if !alive(home.Socket) && bereft(home) {
+		return c.ensureDaemon(ctx)
+	}
+	return ipc.NewClient(home.Socket), nil
+}
+
+// bereft reports whether a runtime goes on without a daemon: its file is
+// there for as long as it runs.
+func bereft(home ipc.Home) bool {
+	_, err := os.Stat(filepath.Join(home.Run, "runtime.json"))
+	return err == nil
+}
+
+// existing returns a client of the daemon if one is there; nothing is dialled
+// yet.
+func existing() (steadpb.DaemonClient, error) {
+	home, err := ipc.ResolveHome()
+	if err != nil {
+		return nil, err
+	}
+	return ipc.NewClient(home.Socket), nil
+}
+
+// alive reports whether somebody listens on socket.
+func alive(socket string) bool {
+	conn, err := net.Dial("unix", socket)
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
+}
+
+// scope is where a verb looks for services: the project of the current
+// directory unless flags say otherwise.
+type scope struct {
+	project string
+	all     bool
+}
+
+func (s *scope) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&s.project, "project", "", "the project, instead of the one of the current directory")
+	cmd.Flags().BoolVar(&s.all, "all", false, "every project")
+}
+
+func (s *scope) selection(services []string) (*steadpb.Selection, error) {
+	if s.all && s.project != "" {
+		return nil, usage("--all and --project cannot both be meant")
+	}
+	sel := &steadpb.Selection{Project: s.project, Services: services}
+	if s.all || s.project != "" {
+		return sel, nil
+	}
+	var err error
+	sel.Directory, err = os.Getwd()
+	return sel, err
+}
+
+// find returns what there is in the scope, with the selection that found it.
+// With nothing said, and outside of any project, that is every project.
+func (s *scope) find(ctx context.Context, client steadpb.DaemonClient, services []string) (*steadpb.Selection, *steadpb.StatusResponse, error) {
+	sel, err := s.selection(services)
+	if err != nil {
+		return nil, nil, err
+	}
+	answer, err := client.Status(ctx, &steadpb.StatusRequest{Selection: sel})
+	if err == nil || sel.Directory == "" || len(services) > 0 || !errors.Is(err, runtime.NotFound) {
+		return sel, answer, err
+	}
+	sel = &steadpb.Selection{}
+	answer, err = client.Status(ctx, &steadpb.StatusRequest{Selection: sel})
+	return sel, answer, err
+}
+
+// label is what a service is called: with its project when several are shown.
+func label(s *steadpb.Service, several bool) string {
+	if several {
+		return s.Project + "/" + s.Name
+	}
+	return s.Name
+}
+
+// several reports whether services belong to more than one project.
+func several(services []*steadpb.Service) bool {
+	for _, s := range services {
+		if s.Project != services[0].Project {
+			return true
+		}
+	}
+	return false
+}
+
+// absolute makes a path of the command line absolute; "" stays.
+func absolute(path string) (string, error) {
+	if path == "" {
+		return "", nil
+	}
+	return filepath.Abs(path)
+}
+
+// completeServices offers the names of services. It is asked at each press
+// of the tab key: a limit, and silence whatever goes wrong.
+func (c *cli) completeServices(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	ctx, cancel := context.WithTimeout(cmd.Context(), completionLimit)
+	defer cancel()
+	client, err := existing()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	_, answer, err := new(scope).find(ctx, client, nil)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	given := map[string]bool{}
+	for _, name := range args {
+		given[name] = true
+	}
+	var names []string
+	for _, s := range answer.Services {
+		if !given[s.Name] {
+			names = append(names, s.Name)
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeOne is completeServices for verbs that take one service first.
+func (c *cli) completeOne(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	return c.completeServices(cmd, args, word)
+}
+
+// receiver is the reading end of a stream of the API.
+type receiver[T any] interface {
+	Receive() (T, error)
+	Close() error
+}
+
+// each calls fn with every message of a stream, until it ends.
+func each[T any](stream receiver[T], fn func(T) error) error {
+	defer func() { _ = stream.Close() }() // the answer is in Receive's error
+	for {
+		message, err := stream.Receive()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := fn(message); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/stead-dev/stead/ipc/steadpb"
+)
+
+// failureLines is how much of a failed service's log is shown: the reason is
+// nearly always in the last lines.
+const failureLines = 10
+
+// explainFailures says why services are not up, and reports whether there
+// are any. Those that only wait for a failed one get one line.
+func (c *cli) explainFailures(ctx context.Context, client steadpb.DaemonClient, b *board) bool {
+	failed := b.all(bad)
+	for _, key := range failed {
+		s := b.seen[key]
+		switch {
+		case s == nil:
+			c.say("error", b.name(key)+" is not in the manifest any more")
+		case s.Phase == "pending" || s.CauseKind == "dependency":
+			c.say("error", b.name(key)+" was not started: "+dependencyCause(s))
+		case s.Want == "down":
+			c.say("error", b.name(key)+" was stopped meanwhile")
+		default:
+			c.explainFailure(ctx, client, b, s)
+		}
+	}
+	return len(failed) > 0
+}
+
+func dependencyCause(s *steadpb.Service) string {
+	if s.Cause != "" {
+		return s.Cause
+	}
+	return "it waits for " + strings.Join(s.WaitsFor, ", ")
+}
+
+// explainFailure says the cause, the last lines of the log, and one hint.
+func (c *cli) explainFailure(ctx context.Context, client steadpb.DaemonClient, b *board, s *steadpb.Service) {
+	name := label(s, b.several)
+	cause := s.Cause
+	if cause == "" {
+		cause = "no reason is known"
+	}
+	if s.Phase == "ready" {
+		c.say("error", fmt.Sprintf("the new %s is no good, generation %d serves on: %s", name, s.Generation, cause))
+	} else {
+		c.say("error", name+" failed: "+cause)
+	}
+	c.lastLines(ctx, client, s, b.asked)
+	switch s.CauseKind {
+	case "build":
+		c.hint("fix what the build says, then: stead up " + s.Name)
+	case "start":
+		c.hint("see its command and working directory in the manifest, then: stead up " + s.Name)
+	case "unready":
+		c.hint("see whether it listens where the manifest says: stead logs " + s.Name)
+	default:
+		c.hint("see everything it wrote: stead logs " + s.Name)
+	}
+}
+
+// lastLines shows the end of a service's log. The failure has been said;
+// a log that cannot be read is not worth another error.
+func (c *cli) lastLines(ctx context.Context, client steadpb.DaemonClient, s *steadpb.Service, since time.Time) {
+	var tail strings.Builder
+	p := &printer{out: &tail, bare: true}
+	_ = c.printLogs(ctx, client, &steadpb.LogsRequest{
+		Selection: &steadpb.Selection{Project: s.ProjectId, Services: []string{s.Name}},
+		Last:      failureLines,
+		Since:     timestamp(since),
+	}, p)
+	text := strings.TrimRight(tail.String(), "\n")
+	if text == "" {
+		return
+	}
+	lines := strings.Split(text, "\n")
+	for _, line := range lines[max(0, len(lines)-failureLines):] {
+		_, _ = io.WriteString(c.err, "    "+line+"\n") // stderr gone: nobody to tell
+	}
+}
+
+// sayLate says what was not ready in time, and reports whether err was that.
+func (c *cli) sayLate(b *board, limit time.Duration, err error) bool {
+	if !errors.Is(err, errTimeout) {
+		return false
+	}
+	c.say("error", fmt.Sprintf("not ready after %s: %s", duration(limit), strings.Join(b.names(moving), ", ")))
+	c.hint("they go on starting; look with: stead status")
+	return true
+}
