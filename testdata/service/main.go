@@ -1,0 +1,134 @@
+// Command service is a service with every habit, good and bad, that tests,
+// benchmarks and chaos need. It listens a millisecond after exec, so that
+// what is measured is stead.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+var (
+	listen     = flag.Bool("listen", false, "serve HTTP on $PORT: / answers pid and instance, /exit?code=N ends")
+	delay      = flag.Duration("delay", 0, "wait before listening")
+	exit       = flag.Int("exit", -1, "exit with this code after -after")
+	after      = flag.Duration("after", 0, "see -exit")
+	ignoreTerm = flag.Bool("ignore-term", false, "ignore SIGTERM")
+	escape     = flag.Bool("escape", false, "leave a child behind in a session of its own, without environment, that ignores SIGTERM")
+	escaped    = flag.Bool("escaped", false, "be that child")
+	fork       = flag.Bool("fork", false, "fork a child that goes on, and exit: a daemon")
+	lines      = flag.Int("lines", 0, "write so many numbered lines at once")
+	every      = flag.Duration("every", 0, "write a numbered line this often")
+	count      = flag.String("count", "", "file that holds the number of the last line, kept over restarts")
+	record     = flag.String("record", "", "append instance and exit code to this file before ending")
+	notify     = flag.String("notify", "", "send a datagram with the pid to this Unix socket once listening")
+)
+
+func main() {
+	flag.Parse()
+	if *escaped {
+		signal.Ignore(syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT)
+		select {}
+	}
+	if *fork {
+		spawn(os.Environ(), "-every", "1h")
+		return
+	}
+	if *escape {
+		spawn(nil, "-escaped")
+	}
+	for n := range *lines {
+		fmt.Println("line", n+1)
+	}
+	if *every > 0 {
+		go tick()
+	}
+	if *exit >= 0 {
+		time.AfterFunc(*after, func() { end(*exit) })
+	}
+	if *listen {
+		time.Sleep(*delay)
+		serve()
+	}
+	wait()
+}
+
+// spawn starts this program again, out of reach of signals to its group.
+func spawn(env []string, args ...string) {
+	self, _ := os.Executable()
+	_, err := syscall.ForkExec(self, append([]string{self}, args...), &syscall.ProcAttr{
+		Env: env, Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Setsid: true},
+	})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "spawn:", err)
+		end(70)
+	}
+}
+
+func serve() {
+	l, err := net.Listen("tcp", "127.0.0.1:"+os.Getenv("PORT"))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		end(71)
+	}
+	http.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, "%d %s\n", os.Getpid(), os.Getenv("STEAD_ID"))
+	})
+	http.HandleFunc("/exit", func(_ http.ResponseWriter, r *http.Request) {
+		code, _ := strconv.Atoi(r.FormValue("code"))
+		end(code)
+	})
+	go func() { _ = http.Serve(l, nil) }()
+	if *notify != "" {
+		if c, err := net.Dial("unixgram", *notify); err == nil {
+			_, _ = fmt.Fprint(c, os.Getpid())
+			_ = c.Close()
+		}
+	}
+}
+
+// tick writes numbered lines. With -count the numbers go on after a restart,
+// and each is noted before it is written: one that was noted and is missing
+// from the log was cut off by the end of the process, and only the last can be.
+func tick() {
+	n := 0
+	if *count != "" {
+		text, _ := os.ReadFile(*count)
+		n, _ = strconv.Atoi(string(text))
+	}
+	for range time.Tick(*every) {
+		n++
+		if *count != "" {
+			_ = os.WriteFile(*count, []byte(strconv.Itoa(n)), 0o600)
+		}
+		fmt.Println("tick", n)
+	}
+}
+
+func wait() {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGTERM, syscall.SIGINT)
+	if *ignoreTerm {
+		signal.Ignore(syscall.SIGTERM)
+	}
+	<-c
+	end(0)
+}
+
+func end(code int) {
+	if *record != "" {
+		f, err := os.OpenFile(*record, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		if err == nil {
+			fmt.Fprintf(f, "%s %d\n", os.Getenv("STEAD_ID"), code)
+			_ = f.Close()
+		}
+	}
+	os.Exit(code)
+}
