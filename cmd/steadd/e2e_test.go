@@ -1,0 +1,227 @@
+package main_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// The scripts in testdata/scripts run the real binaries: a daemon, a runtime
+// and services of their own each, below $STEAD_HOME. A script that is killed
+// leaves nothing behind for longer than STEAD_ORPHAN_TTL.
+
+var bin string // where TestMain built everything
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "stead-e2e-")
+	if err != nil {
+		panic(err)
+	}
+	bin = dir
+	build := exec.Command("go", "build", "-o", dir+"/", "./cmd/stead", "./cmd/steadd", "./cmd/stead-runtime-process", "./testdata/service")
+	build.Dir = "../.."
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "build:", err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "../../testdata/scripts",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+			env.Setenv("BIN", bin)
+			env.Setenv("STEAD_HOME", env.WorkDir+"/home")
+			env.Setenv("STEAD_ORPHAN_TTL", "60s")
+			env.Setenv("HOME", env.WorkDir)
+			env.Defer(func() { stopStead(t, env) })
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"eventually": eventually,
+			"get":        get,
+			"hit":        hit,
+			"kill9":      kill9,
+			"alive":      alive,
+			"save":       save,
+			"freeport":   freeport,
+		},
+	})
+}
+
+// stopStead ends what a script has started, and fails the test when something
+// is left.
+func stopStead(t *testing.T, env *testscript.Env) {
+	stop := exec.Command(bin+"/stead", "daemon", "stop", "--services")
+	stop.Env = env.Vars
+	out, err := stop.CombinedOutput()
+	if err != nil && !strings.Contains(string(out), "no daemon") {
+		t.Errorf("stop: %v\n%s", err, out)
+	}
+	deadline := time.Now().Add(5 * time.Second)
+	for {
+		left := processesOf(env.WorkDir)
+		if len(left) == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Errorf("processes were left behind: %v", left)
+			for _, pid := range left {
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+			}
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// processesOf finds processes whose environment names a script's directory.
+func processesOf(dir string) []int {
+	files, _ := filepath.Glob("/proc/[0-9]*/environ")
+	var pids []int
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err == nil && strings.Contains(string(text), "STEAD_HOME="+dir+"/") {
+			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// eventually DURATION COMMAND... runs a command until it succeeds and, when
+// it has a last argument of the form /regexp/, prints what matches it.
+func eventually(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: eventually DURATION COMMAND [ARG...] [/TEXT/]")
+	}
+	limit, err := time.ParseDuration(args[0])
+	ts.Check(err)
+	args = args[1:]
+	want := ""
+	if last := args[len(args)-1]; len(last) > 1 && strings.HasPrefix(last, "/") && strings.HasSuffix(last, "/") {
+		want, args = last[1:len(last)-1], args[:len(args)-1]
+	}
+	deadline := time.Now().Add(limit)
+	for {
+		cmd := exec.Command(find(args[0]), args[1:]...)
+		cmd.Dir = ts.MkAbs(".")
+		cmd.Env = environ(ts)
+		out, err := cmd.CombinedOutput()
+		if err == nil && strings.Contains(string(out), want) {
+			ts.Logf("%s", out)
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("not within %v: %v (want %q)\n%s", limit, err, want, out)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func find(name string) string {
+	if path := filepath.Join(bin, name); filepath.Base(name) == name {
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
+	}
+	return name
+}
+
+func environ(ts *testscript.TestScript) []string {
+	env := []string{}
+	for _, name := range []string{"PATH", "HOME", "STEAD_HOME", "STEAD_ORPHAN_TTL", "WORK", "TMPDIR"} {
+		env = append(env, name+"="+ts.Getenv(name))
+	}
+	return env
+}
+
+// get URL TEXT asks until the answer contains TEXT, for 10 s at most.
+func get(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: get URL TEXT")
+	}
+	client := http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	var last string
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		res, err := client.Get(args[0])
+		if err != nil {
+			last = err.Error()
+			continue
+		}
+		body, _ := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		if last = string(body); strings.Contains(last, args[1]) {
+			return
+		}
+	}
+	ts.Fatalf("%s: no %q, but %q", args[0], args[1], last)
+}
+
+// hit URL asks once, and takes any answer or none.
+func hit(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: hit URL")
+	}
+	client := http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	if res, err := client.Get(args[0]); err == nil {
+		_ = res.Body.Close()
+	}
+}
+
+// kill9 NAME [SERVICE] sends SIGKILL to the daemon, the runtime, or a service.
+func kill9(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: kill9 daemon|runtime|SERVICE")
+	}
+	pid := pidOf(ts, args[0])
+	ts.Check(syscall.Kill(pid, syscall.SIGKILL))
+}
+
+// save NAME SERVICE keeps the pid of a service in the variable NAME; alive
+// NAME fails when that process is gone.
+func save(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: save NAME SERVICE")
+	}
+	ts.Setenv(args[0], strconv.Itoa(pidOf(ts, args[1])))
+}
+
+func alive(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: alive NAME")
+	}
+	pid, err := strconv.Atoi(ts.Getenv(args[0]))
+	ts.Check(err)
+	gone := func() bool { return syscall.Kill(pid, 0) != nil }
+	for deadline := time.Now().Add(3 * time.Second); neg && !gone() && time.Now().Before(deadline); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if gone() != neg {
+		ts.Fatalf("process %d: gone is %v", pid, gone())
+	}
+}
+
+// freeport NAME... sets variables to port numbers that nobody listens on.
+func freeport(ts *testscript.TestScript, _ bool, args []string) {
+	for _, name := range args {
+		ts.Setenv(name, strconv.Itoa(freePort()))
+	}
+}

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	goruntime "runtime"
+	"time"
+
+	sd "github.com/coreos/go-systemd/v22/daemon"
+
+	"github.com/stead-dev/stead/daemon"
+	"github.com/stead-dev/stead/daemon/manifest"
+	"github.com/stead-dev/stead/daemon/state"
+	"github.com/stead-dev/stead/ipc"
+	"github.com/stead-dev/stead/runtime/plugin"
+)
+
+// supervise puts all parts together, runs them, and takes them apart in the
+// reverse order. It is the only place that knows everyone.
+func supervise(detach context.Context, home ipc.Home, log *slog.Logger) error {
+	store, recovery, err := state.Open(home.State, log)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	contents, err := store.Load()
+	if err != nil {
+		return err
+	}
+	restored, err := restore(contents)
+	if err != nil {
+		return err
+	}
+	boot, err := plugin.BootID()
+	if err != nil {
+		return fmt.Errorf("find the identity of this boot: %w", err)
+	}
+	listener, err := ipc.Listen(home.Socket)
+	if err != nil {
+		return err
+	}
+	d := daemon.New(daemon.Options{
+		Store:    keeper{store},
+		Restored: restored,
+		Connect:  connector(home, log),
+		Load:     load,
+		Limit:    unreadyPerCore * max(2, goruntime.NumCPU()),
+		Boot:     boot,
+		Problem:  recoveryText(recovery),
+		Log:      log,
+	})
+	server := ipc.NewServer(backend{d: d, home: home, started: time.Now()}, log)
+	served := make(chan error, 1)
+	go func() { // ends with Shutdown
+		d.Settled(detach, settleLimit)
+		served <- server.Serve(listener)
+	}()
+	log.Info("the daemon is up", "version", version, "pid", os.Getpid(), "socket", home.Socket)
+	_, _ = sd.SdNotify(false, sd.SdNotifyReady)
+
+	stopped, cancel := context.WithCancel(detach)
+	defer cancel()
+	go func() { // ends with stopped
+		select {
+		case <-d.Stopped():
+			cancel()
+		case <-stopped.Done():
+		}
+	}()
+	err = d.Run(stopped)
+	_, _ = sd.SdNotify(false, sd.SdNotifyStopping)
+	ending, release := context.WithTimeout(context.Background(), 5*time.Second)
+	defer release()
+	if e := server.Shutdown(ending); e != nil {
+		log.Warn("connections were cut", "err", e)
+	}
+	if e := <-served; err == nil {
+		err = e
+	}
+	return err
+}
+
+// unreadyPerCore bounds how many generations come up at once. With one per
+// core a thousand services took five times as long as a bare fork loop, since
+// most of a service's start is waiting; eight keep the cores busy, and still
+// bound the crowd after a reboot.
+const unreadyPerCore = 16
+
+// settleLimit is how long callers wait for a daemon that has not heard from
+// its runtime yet: an answer before that would describe the past.
+const settleLimit = 3 * time.Second
+
+// connector finds the process runtime, or starts the binary that lies beside
+// this one.
+func connector(home ipc.Home, log *slog.Logger) daemon.Connector {
+	return func(ctx context.Context) (daemon.Link, error) {
+		self, err := os.Executable()
+		if err != nil {
+			return nil, fmt.Errorf("find own executable: %w", err)
+		}
+		path := filepath.Join(filepath.Dir(self), "stead-runtime-process")
+		return plugin.Ensure(ctx, plugin.LaunchOptions{
+			Path:    path,
+			Dir:     home.Run,
+			Args:    []string{"--dir", home.Run, "--logs", home.Logs, "--state", filepath.Join(home.State, "process")},
+			Env:     runtimeEnvironment(),
+			LogFile: filepath.Join(home.State, "runtime.log"),
+			Scope:   os.Getenv("INVOCATION_ID") != "", // systemd started us: the runtime must not end with our unit
+			Log:     log,
+		})
+	}
+}
+
+// runtimeEnvironment is what the runtime itself needs. Services get theirs
+// from the user, never from the daemon.
+func runtimeEnvironment() []string {
+	var environment []string
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "STEAD_HOME", "STEAD_ORPHAN_TTL"} {
+		if value, ok := os.LookupEnv(name); ok {
+			environment = append(environment, name+"="+value)
+		}
+	}
+	return environment
+}
+
+func recoveryText(r state.Recovery) string {
+	if r.Corrupt == "" {
+		return ""
+	}
+	return fmt.Sprintf("the state file was damaged (%s) and was moved to %s; run `stead up` again in each project", r.Cause, r.Corrupt)
+}
+
+// load reads a manifest for the daemon.
+func load(_ context.Context, req daemon.LoadRequest) (daemon.Loaded, error) {
+	p, warnings, err := manifest.Load(manifest.Request{
+		Directory: req.Directory, File: req.File, Environment: req.Environment,
+		Profiles: req.Profiles, AutoPort: req.AutoPort,
+	})
+	if err != nil {
+		return daemon.Loaded{}, err
+	}
+	wanted, err := p.Wanted(req.Services, req.Profiles)
+	if err != nil {
+		return daemon.Loaded{}, err
+	}
+	project := daemon.Project{ID: p.ID, Name: p.Name, Directory: p.Directory, File: p.File, Services: map[string]daemon.Service{}}
+	for name, s := range p.Services {
+		project.Services[name] = daemon.Service(s)
+	}
+	return daemon.Loaded{Project: project, Order: p.Order, Wanted: wanted, Warnings: warnings}, nil
+}
+
+// keeper is the daemon's Store: state with the daemon's own types.
+type keeper struct{ store *state.Store }
+
+func (k keeper) Commit(b daemon.Batch) error {
+	batch := state.Batch{Boot: b.Boot, Services: b.Services, Specs: b.Specs, Ports: b.Ports}
+	for id, p := range b.Projects {
+		if batch.Projects == nil {
+			batch.Projects = map[string]json.RawMessage{}
+		}
+		batch.Projects[id] = nil
+		if p != nil {
+			text, err := json.Marshal(p)
+			if err != nil {
+				return fmt.Errorf("encode project %s: %w", id, err)
+			}
+			batch.Projects[id] = text
+		}
+	}
+	for _, e := range b.Events {
+		batch.Events = append(batch.Events, state.Event(e))
+	}
+	return k.store.Commit(batch)
+}
+
+func (k keeper) Events(after uint64, limit int) ([]daemon.Event, error) {
+	kept, err := k.store.Events(after, limit)
+	events := make([]daemon.Event, len(kept))
+	for i, e := range kept {
+		events[i] = daemon.Event(e)
+	}
+	return events, err
+}
+
+func restore(c state.Contents) (daemon.Restored, error) {
+	restored := daemon.Restored{
+		Boot: c.Boot, Projects: map[string]daemon.Project{}, Services: c.Services,
+		Specs: c.Specs, Ports: c.Ports, LastEvent: c.LastEvent,
+	}
+	for id, text := range c.Projects {
+		var p daemon.Project
+		if err := json.Unmarshal(text, &p); err != nil {
+			return restored, fmt.Errorf("read project %s from the state: %w", id, err)
+		}
+		restored.Projects[id] = p
+	}
+	return restored, nil
+}
