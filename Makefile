@@ -1,6 +1,87 @@
 # What each target does is said in README.md.
-generate:
-	cd .ci/tools/protogen && go build -o $(CURDIR)/bin/protogen .
-	bin/protogen . ipc/steadpb/stead.proto go connect-go:package_suffix=
-	[ ! -f runtime/runtimepb/runtime.proto ] || bin/protogen . runtime/runtimepb/runtime.proto go go-grpc
-.PHONY: generate
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+DURATION  ?= 1m
+# More flags for go test, for .ci/tools/testreport, and for the two of .ci/lab.
+TESTFLAGS ?=
+REPORT    ?=
+BENCH     ?=
+CHAOS     ?=
+
+# The version is stamped here: go's own stamp fails in a checkout of somebody else.
+LDFLAGS = -s -w -X main.version=$(VERSION)
+GOBUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
+
+# Modules with code of ours, and packages that ./... does not reach.
+MODULES = $(patsubst %/,%,$(dir $(wildcard go.mod testdata/shop/go.mod .ci/tools/testreport/go.mod)))
+BESIDE  = $(strip $(foreach p,.ci/lab testdata/service,$(if $(wildcard $p),./$p/...)))
+
+build:
+	@mkdir -p bin
+	$(GOBUILD) -o bin/ ./cmd/...
+
+run: build
+	cd testdata/shop && ../../bin/stead up
+
+test: bin/tools/testreport
+	.ci/test '$(REPORT)' $(TESTFLAGS)
+
+check: check-format check-vet check-staticcheck check-generated check-tidy check-rules
+
+check-format:
+	@bad=$$(gofmt -l .); [ -z "$$bad" ] || { echo "not formatted, run gofmt -w:"; echo "$$bad"; exit 1; }
+
+# macOS is a target that nothing here can run: at least it compiles.
+check-vet:
+	for m in $(MODULES); do (cd $$m && go vet ./...); done
+	[ -z '$(BESIDE)' ] || go vet $(BESIDE)
+	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 go vet ./...
+	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 go build ./...
+
+# Without ST1012: the errors of the contract read as runtime.NotFound.
+check-staticcheck: bin/tools/staticcheck
+	bin/tools/staticcheck -checks inherit,-ST1012 ./... $(BESIDE)
+
+check-generated:
+	@before=$$(.ci/generated); $(MAKE) --no-print-directory generate; \
+	[ "$$before" = "$$(.ci/generated)" ] || { echo "generated code was out of date: it is made now, commit it"; git --no-pager diff --stat; exit 1; }
+
+check-tidy:
+	for m in $(MODULES); do (cd $$m && go mod tidy -diff); done
+
+check-rules:
+	go test -count=1 -run '^Test(Dependenc|Source|Comment|TopLevel|Committed|Tree)' ./cmd/steadd
+
+# The budgets of the project, each beside its floor in the same run.
+bench: lab
+	bin/tools/lab bench $(BENCH)
+
+chaos: lab
+	bin/tools/lab chaos -duration $(DURATION) $(CHAOS)
+
+lab: build
+	$(GOBUILD) -o bin/tools/lab ./.ci/lab
+	$(GOBUILD) -o bin/ ./testdata/service ./.ci/lab/empty
+
+generate: bin/tools/protogen
+	bin/tools/protogen . ipc/steadpb/stead.proto go connect-go:package_suffix=
+	[ ! -f runtime/runtimepb/runtime.proto ] || bin/tools/protogen . runtime/runtimepb/runtime.proto go go-grpc
+
+# Tools have modules of their own, so that their graphs do not move our versions.
+# Go decides what is up to date.
+bin/tools/protogen bin/tools/testreport: FORCE
+	@mkdir -p bin/tools
+	@cd .ci/tools/$(@F) && go build -buildvcs=false -o $(CURDIR)/$@ .
+
+bin/tools/staticcheck: FORCE
+	@mkdir -p bin/tools
+	@cd .ci/tools/staticcheck && go build -buildvcs=false -o $(CURDIR)/$@ honnef.co/go/tools/cmd/staticcheck
+
+clean:
+	rm -rf bin testdata/*/bin
+
+FORCE:
+.PHONY: build run test check check-format check-vet check-staticcheck check-generated check-tidy check-rules bench chaos lab generate clean FORCE

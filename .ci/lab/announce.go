@@ -1,0 +1,51 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"time"
+)
+
+// announcements receives the datagrams by which services say that they
+// listen, so that nothing has to be polled.
+type announcements struct {
+	conn *net.UnixConn
+	path string
+}
+
+func listen() (*announcements, error) {
+	dir, err := os.MkdirTemp("", "ann")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(dir, 0o777); err != nil {
+		return nil, err
+	}
+	path := dir + "/s"
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		return nil, err
+	}
+	_ = conn.SetReadBuffer(1 << 20)
+	return &announcements{conn, path}, os.Chmod(path, 0o777)
+}
+
+// wait returns when n services have announced themselves.
+func (a *announcements) wait(n int, limit time.Duration) error {
+	buf := make([]byte, 64)
+	if err := a.conn.SetReadDeadline(time.Now().Add(limit)); err != nil {
+		return err
+	}
+	for i := range n {
+		if _, err := a.conn.Read(buf); err != nil {
+			return fmt.Errorf("%d of %d services listen: %w", i, n, err)
+		}
+	}
+	return nil
+}
+
+func (a *announcements) close() {
+	_ = a.conn.Close()
+	_ = os.RemoveAll(a.path[:len(a.path)-2])
+}

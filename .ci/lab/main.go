@@ -1,0 +1,101 @@
+// Command lab measures stead against its budgets, and attacks it.
+//
+//	lab bench [-rows status,crash,idle] [-n 10,100,500,1000] [-samples 300]
+//	lab chaos [-duration 1m] [-seed N]
+//
+// Each row of bench is measured in rounds that alternate with a floor in the
+// same run: a bare Go fork+exec supervisor, or an empty Go program. Only
+// ratios are judged; the load average is printed, as machines are shared.
+//
+// -bin DIR (bin) holds the binaries of stead, `service` and `empty`.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// options are the flags.
+type options struct {
+	bin      string
+	rows     string
+	sizes    []int
+	samples  int
+	rounds   int
+	idle     int
+	user     int
+	duration time.Duration
+	seed     uint64
+}
+
+func main() {
+	var o options
+	flags := flag.NewFlagSet("lab", flag.ExitOnError)
+	sizes := flags.String("n", "10,100,500,1000", "numbers of services")
+	flags.StringVar(&o.bin, "bin", "bin", "where the binaries are")
+	flags.StringVar(&o.rows, "rows", "status,crash,idle", "what to measure")
+	flags.IntVar(&o.samples, "samples", 300, "samples per figure of status and crash")
+	flags.IntVar(&o.rounds, "rounds", 3, "rounds of idle")
+	flags.IntVar(&o.idle, "idle", 10, "seconds over which idle services are watched; the budget is over 60")
+	flags.IntVar(&o.user, "user", 0, "run services and stead as this uid (needs root)")
+	flags.DurationVar(&o.duration, "duration", time.Minute, "how long chaos lasts")
+	flags.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "of chaos; printed")
+	if len(os.Args) < 2 {
+		fail(errors.New("say bench or chaos"))
+	}
+	_ = flags.Parse(os.Args[2:])
+	for _, text := range strings.Split(*sizes, ",") {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			fail(err)
+		}
+		o.sizes = append(o.sizes, n)
+	}
+	var err error
+	if o.bin, err = filepath.Abs(o.bin); err != nil {
+		fail(err)
+	}
+	switch os.Args[1] {
+	case "bench":
+		err = bench(o)
+	case "chaos":
+		err = chaos(o)
+	default:
+		err = errors.New("say bench or chaos")
+	}
+	if err != nil {
+		fail(err)
+	}
+}
+
+func fail(err error) {
+	fmt.Fprintln(os.Stderr, "lab: error:", err)
+	os.Exit(1)
+}
+
+func bench(o options) error {
+	load, _ := os.ReadFile("/proc/loadavg")
+	fmt.Printf("load average %s", load)
+	v := &verdicts{}
+	for _, row := range strings.Split(o.rows, ",") {
+		measure, ok := map[string]func(options, *verdicts) error{"status": status, "crash": crash, "idle": idle}[row]
+		if !ok {
+			return fmt.Errorf("there is no row %q", row)
+		}
+		if err := measure(o, v); err != nil {
+			return fmt.Errorf("%s: %w", row, err)
+		}
+	}
+	load, _ = os.ReadFile("/proc/loadavg")
+	fmt.Printf("load average %s", load)
+	if v.missed > 0 {
+		return fmt.Errorf("%d budgets missed", v.missed)
+	}
+	return nil
+}

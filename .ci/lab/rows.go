@@ -1,0 +1,249 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// firstPort is where the ports of measured services begin.
+const firstPort = 21000
+
+func manifest(o options, n, port int, notify string) string {
+	var b strings.Builder
+	b.WriteString("name: bench\nservices:\n")
+	for i := range n {
+		fmt.Fprintf(&b, "  s%04d:\n    command: [%q, -listen, -notify, %q]\n    ports: {http: %d}\n    restart: always\n",
+			i, filepath.Join(o.bin, "service"), notify, port+i)
+	}
+	return b.String()
+}
+
+// status: `stead status` of 50 services against `stead version`, and that
+// against an empty Go program.
+func status(o options, v *verdicts) error {
+	a, err := listen()
+	if err != nil {
+		return err
+	}
+	defer a.close()
+	s, err := newStead(o, manifest(o, 50, firstPort, a.path))
+	if err != nil {
+		return err
+	}
+	defer s.end()
+	if _, err := s.run("up", "-d"); err != nil {
+		return err
+	}
+	if err := a.wait(50, time.Minute); err != nil {
+		return err
+	}
+	var empty, version, call sample
+	for range o.samples {
+		began := time.Now()
+		if err := exec.Command(filepath.Join(o.bin, "empty")).Run(); err != nil {
+			return err
+		}
+		empty = append(empty, time.Since(began))
+		began = time.Now()
+		if _, err := s.run("version"); err != nil {
+			return err
+		}
+		version = append(version, time.Since(began))
+		began = time.Now()
+		if _, err := s.run("status"); err != nil {
+			return err
+		}
+		call = append(call, time.Since(began))
+	}
+	fmt.Printf("status of 50 services\n  empty Go program  %v\n  stead version     %v\n  stead status      %v\n", empty, version, call)
+	v.check("stead version <= 5 x an empty Go program", version.percentile(50) <= 5*empty.percentile(50))
+	v.check("stead status <= stead version + 5 ms", call.percentile(50) <= version.percentile(50)+5*time.Millisecond)
+	return nil
+}
+
+// crash: kill -9 of a service until its successor listens.
+func crash(o options, v *verdicts) error {
+	a, err := listen()
+	if err != nil {
+		return err
+	}
+	defer a.close()
+	b, err := listen()
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	f, err := newFloor()
+	if err != nil {
+		return err
+	}
+	defer f.end()
+	if _, err := f.start(o, firstPort+1, b.path); err != nil {
+		return err
+	}
+	if err := b.wait(1, time.Minute); err != nil {
+		return err
+	}
+	s, err := newStead(o, manifest(o, 1, firstPort, a.path))
+	if err != nil {
+		return err
+	}
+	defer s.end()
+	if _, err := s.run("up", "-d"); err != nil {
+		return err
+	}
+	if err := a.wait(1, time.Minute); err != nil {
+		return err
+	}
+	var bare, ours sample
+	for range o.samples {
+		// The first restart after one second of ready is immediate; a crash
+		// loop is what back-off is for.
+		time.Sleep(1100 * time.Millisecond)
+		pid, err := s.pid()
+		if err != nil {
+			return err
+		}
+		began := time.Now()
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+		if err := a.wait(1, time.Minute); err != nil {
+			return err
+		}
+		ours = append(ours, time.Since(began))
+		began = time.Now()
+		_ = syscall.Kill(f.pid(), syscall.SIGKILL)
+		if err := b.wait(1, time.Minute); err != nil {
+			return err
+		}
+		bare = append(bare, time.Since(began))
+	}
+	fmt.Printf("crash -> new process answers\n  floor  %v\n  stead  %v\n", bare, ours)
+	v.check("<= floor + 5 ms", ours.percentile(50) <= bare.percentile(50)+5*time.Millisecond)
+	return nil
+}
+
+// pid returns the pid of the only service.
+func (s *stead) pid() (int, error) {
+	out, err := s.run("status", "--output", "json")
+	if err != nil {
+		return 0, err
+	}
+	var status struct {
+		Services []struct {
+			Instances []struct {
+				PID int `json:"pid"`
+			} `json:"instances"`
+		} `json:"services"`
+	}
+	if err := json.Unmarshal(out, &status); err != nil {
+		return 0, err
+	}
+	for _, service := range status.Services {
+		for _, i := range service.Instances {
+			return i.PID, nil
+		}
+	}
+	return 0, fmt.Errorf("no instance in %s", out)
+}
+
+// idle: N idle services: until all listen, memory, CPU, and the stop.
+func idle(o options, v *verdicts) error {
+	for _, n := range o.sizes {
+		var bare, ours, stops sample
+		var memory, left int
+		var busy time.Duration
+		for range o.rounds {
+			took, err := idleFloor(o, n)
+			if err != nil {
+				return err
+			}
+			bare = append(bare, took)
+			r, err := idleStead(o, n)
+			if err != nil {
+				return err
+			}
+			ours, stops = append(ours, r.start), append(stops, r.stop)
+			memory, busy, left = max(memory, r.pss), max(busy, r.cpu), left+r.left
+		}
+		watched := time.Duration(o.idle) * time.Second
+		share := 100 * float64(busy) / float64(watched)
+		fmt.Printf("%d idle services, %d rounds, uid %d\n  until all listen: floor %s  stead %s  ratio %.2f\n  memory (PSS of brain and spine) %.1f MiB   CPU over %v %.2f %% of a core   stop %s   left behind %d\n",
+			n, o.rounds, max(o.user, os.Getuid()), ms(bare.percentile(50)), ms(ours.percentile(50)), float64(ours.percentile(50))/float64(bare.percentile(50)),
+			float64(memory)/1024, watched, share, ms(stops.percentile(50)), left)
+		v.check("left behind: 0", left == 0)
+		v.check("PSS <= 60 MB + 30 KB a service", memory*1024 <= 60e6+n*30e3)
+		if n == 1000 {
+			v.check("started within 2 x the floor", ours.percentile(50) <= 2*bare.percentile(50))
+			v.check("CPU < 0.5 % of a core", share < 0.5)
+		}
+	}
+	return nil
+}
+
+func idleFloor(o options, n int) (time.Duration, error) {
+	a, err := listen()
+	if err != nil {
+		return 0, err
+	}
+	defer a.close()
+	f, err := newFloor()
+	if err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	received := make(chan error, 1)
+	go func() { received <- a.wait(n, 5*time.Minute) }() // ends when all announced
+	for i := range n {
+		if _, err := f.start(o, firstPort+i, a.path); err != nil {
+			return 0, err
+		}
+	}
+	err = <-received
+	took := time.Since(began)
+	f.end()
+	return took, err
+}
+
+type idleResult struct {
+	start, stop, cpu time.Duration
+	pss, left        int
+}
+
+func idleStead(o options, n int) (r idleResult, err error) {
+	a, err := listen()
+	if err != nil {
+		return r, err
+	}
+	defer a.close()
+	s, err := newStead(o, manifest(o, n, firstPort, a.path))
+	if err != nil {
+		return r, err
+	}
+	began := time.Now()
+	received := make(chan error, 1)
+	go func() { received <- a.wait(n, 5*time.Minute) }() // ends when all announced
+	if _, err = s.run("up", "-d"); err != nil {
+		return r, err
+	}
+	if err = <-received; err != nil {
+		return r, err
+	}
+	r.start = time.Since(began)
+	pids, err := s.pids()
+	if err != nil {
+		return r, err
+	}
+	time.Sleep(2 * time.Second) // what follows from the start is over by then
+	before := cpu(pids)
+	time.Sleep(time.Duration(o.idle) * time.Second)
+	r.cpu = cpu(pids) - before
+	r.pss = pss(pids)
+	r.stop, r.left, err = s.end()
+	return r, err
+}

@@ -1,0 +1,3 @@
+module github.com/stead-dev/stead/ci/tools/testreport
+
+go 1.26.0
