@@ -7,8 +7,8 @@ import (
 )
 
 // knock tells whether somebody accepts connections at a loopback address, as
-// far as the kernel knows that at once: on the loopback a connect has ended
-// when the call returns, unless a backlog is full. Most attempts of a probe
+// far as the kernel knows that at once: on the loopback the other side's answer
+// is there when connect(2) returns, unless a backlog is full. Most attempts of a probe
 // meet a process that does not listen yet. This costs a tenth of net.Dial, and
 // a thousand services that start make some ten thousand of them.
 func knock(host string, port int) (open, known bool) {
@@ -28,5 +28,21 @@ func knock(host string, port int) (open, known bool) {
 		}
 	}
 	err = unix.Connect(fd, address)
+	if errors.Is(err, unix.EINPROGRESS) {
+		err = outcome(fd)
+	}
 	return err == nil, err == nil || errors.Is(err, unix.ECONNREFUSED) || isNoRoute(err)
+}
+
+// outcome returns how a connect has ended, EINPROGRESS when it has not.
+func outcome(fd int) error {
+	ready, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, 0)
+	if err != nil || ready == 0 {
+		return unix.EINPROGRESS
+	}
+	code, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	if err != nil || code == 0 {
+		return err
+	}
+	return unix.Errno(code)
 }
