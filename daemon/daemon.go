@@ -60,11 +60,12 @@ type Daemon struct {
 	seen     uint64    // sequence of the newest fact applied
 	forgot   uint64    // sequence up to which the runtime was told to forget
 	forgotAt time.Time
-	pending  []Event // transitions that are not committed yet
-	boot     string  // to be committed once
-	lost     string  // why the runtime cannot be reached
-	broken   string  // why the state cannot be written
-	problem  string  // Options.Problem
+	saved    time.Time // when the last commit was made
+	unsaved  Batch     // transitions, and what follows from facts: committed later, see commit
+	boot     string    // to be committed once
+	lost     string    // why the runtime cannot be reached
+	broken   string    // why the state cannot be written
+	problem  string    // Options.Problem
 	work     *queue
 	turned   time.Time     // when the last turn for facts ended
 	pause    time.Duration // after turned
@@ -218,7 +219,7 @@ func (d *Daemon) wait(now time.Time) time.Duration {
 	if at, ok := d.state.Wake(); ok {
 		wait = max(0, at.Sub(now))
 	}
-	if len(d.pending) > 0 || len(d.deferred) > 0 || d.seen != d.forgot {
+	if !d.unsaved.empty() || len(d.deferred) > 0 || d.seen != d.forgot {
 		wait = min(wait, flushDelay)
 	}
 	return wait

@@ -133,7 +133,7 @@ func (d *Daemon) Runtime() *runtime.Description {
 // forget lets the runtime drop what was applied and, with its transitions,
 // committed.
 func (d *Daemon) forget(ctx context.Context) {
-	if d.seen == d.forgot || len(d.pending) > 0 || time.Since(d.forgotAt) < flushDelay {
+	if d.seen == d.forgot || !d.unsaved.empty() || time.Since(d.forgotAt) < flushDelay {
 		return
 	}
 	d.forgot, d.forgotAt = d.seen, time.Now()

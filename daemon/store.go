@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"cmp"
+	"maps"
 	"time"
 
 	"github.com/stead-dev/stead/runtime"
@@ -25,7 +27,28 @@ type Batch struct {
 }
 
 func (b Batch) empty() bool {
-	return len(b.Projects) == 0 && len(b.Services) == 0 && len(b.Specs) == 0 && len(b.Ports) == 0 && b.Boot == ""
+	return len(b.Projects) == 0 && len(b.Services) == 0 && len(b.Specs) == 0 && len(b.Ports) == 0 && len(b.Events) == 0 && b.Boot == ""
+}
+
+// over returns a batch that does what b does after what before does.
+func (b Batch) over(before Batch) Batch {
+	return Batch{
+		Boot:     cmp.Or(b.Boot, before.Boot),
+		Projects: merged(before.Projects, b.Projects),
+		Services: merged(before.Services, b.Services),
+		Specs:    merged(before.Specs, b.Specs),
+		Ports:    merged(before.Ports, b.Ports),
+		Events:   append(before.Events[:len(before.Events):len(before.Events)], b.Events...),
+	}
+}
+
+func merged[K comparable, V any](a, b map[K]V) map[K]V {
+	if len(a) == 0 {
+		return b
+	}
+	a = maps.Clone(a)
+	maps.Copy(a, b)
+	return a
 }
 
 // Restored is what a Store held when the daemon started.

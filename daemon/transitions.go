@@ -42,5 +42,5 @@ func withCause(text string, c supervisor.Cause) string {
 func (d *Daemon) note(e Event) {
 	events := d.journal.number([]Event{e})
 	d.journal.publish(events)
-	d.pending = append(d.pending, events...)
+	d.unsaved.Events = append(d.unsaved.Events, events...)
 }

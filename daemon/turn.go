@@ -22,6 +22,7 @@ type draft struct {
 	forgot   uint64
 	lost     string
 	answers  []*request
+	urgent   bool         // must be committed before anything is done
 	builds   []runtime.ID // builds that have failed, and whose reason is to be looked up
 }
 
@@ -83,6 +84,7 @@ func (d *Daemon) newDraft() *draft {
 		forgot:   d.forgot,
 		lost:     d.lost,
 		batch:    Batch{Boot: d.boot, Ports: d.ports.uncommitted()},
+		urgent:   d.boot != "",
 	}
 }
 
@@ -93,6 +95,7 @@ func (d *Daemon) ask(dr *draft, r *request) {
 		return
 	}
 	dr.answers = append(dr.answers, r)
+	dr.urgent = true
 }
 
 // apply adds a fact to the draft.
@@ -143,6 +146,7 @@ func (d *Daemon) remember(dr *draft, next supervisor.State) {
 		kept := s.Remembered()
 		if !known || !reflect.DeepEqual(old.Remembered(), kept) {
 			services[name] = &kept
+			dr.urgent = dr.urgent || !known || old.Last != s.Last || old.Want != s.Want || old.Gone != s.Gone || old.Plan.Revision != s.Plan.Revision
 		}
 		d.bindSpecs(dr, specs, old, *s)
 		dr.transitions(old, *s)
@@ -183,24 +187,27 @@ func (d *Daemon) bindSpecs(dr *draft, specs map[runtime.ID]*runtime.Spec, old, n
 	}
 }
 
-// commit writes what the draft says must be remembered, and with it all
-// transitions. Transitions alone wait for a quiet moment.
+// commit writes what the draft says must be remembered, together with what was
+// left unsaved. What follows from facts alone (a phase, an exit, a route) is
+// left for a quiet moment, flushDelay at most: after a crash the runtime tells
+// it again, and is not asked to forget before it is written. What users ask
+// for and new generations are written at once, before anything is done.
 func (d *Daemon) commit(dr *draft) error {
 	notes := d.journal.number(dr.notes)
-	events := append(d.pending, notes...)
-	if dr.batch.empty() && (len(events) == 0 || dr.now.Sub(events[0].Time) < flushDelay) {
-		d.pending = events
+	dr.batch.Events = notes
+	batch := dr.batch.over(d.unsaved)
+	if !dr.urgent && dr.now.Sub(d.saved) < flushDelay {
+		d.unsaved = batch
 		d.journal.publish(notes)
 		return nil
 	}
-	dr.batch.Events = events
-	if err := d.store.Commit(dr.batch); err != nil {
+	if err := d.store.Commit(batch); err != nil {
 		return err
 	}
 	if d.broken != "" {
 		d.log.Info("the state can be written again")
 	}
-	d.pending, d.broken, d.boot = nil, "", ""
+	d.unsaved, d.saved, d.broken, d.boot = Batch{}, dr.now, "", ""
 	d.ports.committed(dr.batch.Ports)
 	d.journal.publish(notes)
 	return nil
@@ -230,14 +237,14 @@ func refused(err error) error {
 	return runtime.WithHint(wrapClass("the request was refused, as the state cannot be written: "+err.Error(), class), hint)
 }
 
-// flush commits pending transitions; the last thing that Run does.
+// flush commits what was left unsaved; the last thing that Run does.
 func (d *Daemon) flush() error {
-	if len(d.pending) == 0 {
+	if d.unsaved.empty() {
 		return nil
 	}
-	err := d.store.Commit(Batch{Events: d.pending})
+	err := d.store.Commit(d.unsaved)
 	if err == nil {
-		d.pending = nil
+		d.unsaved = Batch{}
 	}
 	return err
 }
