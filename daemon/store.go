@@ -3,6 +3,7 @@ package daemon
 import (
 	"cmp"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/stead-dev/stead/runtime"
@@ -30,25 +31,28 @@ func (b Batch) empty() bool {
 	return len(b.Projects) == 0 && len(b.Services) == 0 && len(b.Specs) == 0 && len(b.Ports) == 0 && len(b.Events) == 0 && b.Boot == ""
 }
 
-// over returns a batch that does what b does after what before does.
-func (b Batch) over(before Batch) Batch {
-	return Batch{
-		Boot:     cmp.Or(b.Boot, before.Boot),
-		Projects: merged(before.Projects, b.Projects),
-		Services: merged(before.Services, b.Services),
-		Specs:    merged(before.Specs, b.Specs),
-		Ports:    merged(before.Ports, b.Ports),
-		Events:   append(before.Events[:len(before.Events):len(before.Events)], b.Events...),
-	}
+// clone returns a batch that absorb may change without changing b.
+func (b Batch) clone() Batch {
+	b.Projects, b.Services, b.Specs, b.Ports = maps.Clone(b.Projects), maps.Clone(b.Services), maps.Clone(b.Specs), maps.Clone(b.Ports)
+	b.Events = slices.Clone(b.Events)
+	return b
 }
 
-func merged[K comparable, V any](a, b map[K]V) map[K]V {
-	if len(a) == 0 {
-		return b
+// absorb makes b do what next does after what b does.
+func (b *Batch) absorb(next Batch) {
+	b.Boot = cmp.Or(next.Boot, b.Boot)
+	merge(&b.Projects, next.Projects)
+	merge(&b.Services, next.Services)
+	merge(&b.Specs, next.Specs)
+	merge(&b.Ports, next.Ports)
+	b.Events = append(b.Events, next.Events...)
+}
+
+func merge[K comparable, V any](into *map[K]V, from map[K]V) {
+	if *into == nil {
+		*into = make(map[K]V, len(from))
 	}
-	a = maps.Clone(a)
-	maps.Copy(a, b)
-	return a
+	maps.Copy(*into, from)
 }
 
 // Restored is what a Store held when the daemon started.

@@ -195,10 +195,14 @@ func (d *Daemon) bindSpecs(dr *draft, specs map[runtime.ID]*runtime.Spec, old, n
 func (d *Daemon) commit(dr *draft) error {
 	notes := d.journal.number(dr.notes)
 	dr.batch.Events = notes
-	batch := dr.batch.over(d.unsaved)
 	if !dr.urgent && dr.now.Sub(d.saved) < flushDelay {
-		d.unsaved = batch
+		d.unsaved.absorb(dr.batch)
 		d.journal.publish(notes)
+		return nil
+	}
+	batch := d.unsaved.clone()
+	batch.absorb(dr.batch)
+	if batch.empty() {
 		return nil
 	}
 	if err := d.store.Commit(batch); err != nil {

@@ -60,25 +60,45 @@ type waiter struct {
 	held bool
 }
 
-// slots counts the free slots and returns who waits, in the order of grants.
-func (t *step) slots() (free int, waiting []waiter) {
+// slots counts the free slots and returns as many of those who wait, in the
+// order of grants. Of a thousand that wait only a few can be next, so they are
+// picked and not sorted.
+func (t *step) slots() (free int, next []waiter) {
 	free = t.state.Limit
-	for name, s := range t.state.Services {
+	waits := 0
+	for _, s := range t.state.Services {
 		for i := range s.Generations {
 			g := &s.Generations[i]
 			if g.Queued {
-				waiting = append(waiting, waiter{name, s.Held})
+				waits++
 			} else if g.holdsSlot(t.now) {
 				free--
 			}
 		}
 	}
-	if free > 0 {
-		slices.SortFunc(waiting, func(a, b waiter) int {
-			return cmp.Or(compareTrueFirst(a.held, b.held), t.state.graph.compare(a.name, b.name))
-		})
+	if free <= 0 || waits == 0 {
+		return free, nil
 	}
-	return free, waiting
+	for name, s := range t.state.Services {
+		for i := range s.Generations {
+			if s.Generations[i].Queued {
+				next = t.pick(next, waiter{name, s.Held}, free)
+			}
+		}
+	}
+	return free, next
+}
+
+// pick adds w to the best few, in their order, if it is one of them.
+func (t *step) pick(best []waiter, w waiter, few int) []waiter {
+	at, _ := slices.BinarySearchFunc(best, w, func(a, b waiter) int {
+		return cmp.Or(compareTrueFirst(a.held, b.held), t.state.graph.compare(a.name, b.name))
+	})
+	if at == few {
+		return best
+	}
+	best = slices.Insert(best, at, w)
+	return best[:min(len(best), few)]
 }
 
 func compareTrueFirst(a, b bool) int {
