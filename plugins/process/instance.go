@@ -226,7 +226,7 @@ func (in *instance) probe(k *keeper) {
 		if every := k.spec.Ready.Interval; every > 0 {
 			pause = every
 		} else {
-			pause = min(pause*3/2, probeMost)
+			pause = min(pause*6/5, probeMost)
 		}
 	}
 }
