@@ -296,6 +296,21 @@ func TestAStateThatCannotBeWrittenRefusesRequestsAndKeepsFacts(t *testing.T) {
 	h.eventually("api ready", phase("api", supervisor.PhaseReady))
 }
 
+func TestARefusedRequestAloneDoesNotLeaveTheProblemStanding(t *testing.T) {
+	h := newHome(t, nil, service("web"))
+	h.eventually("the runtime attached", func(p *Present) bool { return p.State.Synced })
+	h.store.fail(errors.New("no space left on device"))
+	if _, err := h.Up(context.Background(), UpRequest{}); !errors.Is(err, runtime.Unavailable) {
+		t.Errorf("up: %v", err)
+	}
+	h.eventually("the problem shown", func(p *Present) bool { return strings.Contains(p.Problem, "no space left") })
+	h.store.fail(nil)
+	h.eventually("the problem gone", func(p *Present) bool { return p.Problem == "" })
+	if got := h.started(); len(got) > 0 {
+		t.Errorf("a request that was refused started %v", got)
+	}
+}
+
 func TestABuildThatFailsNamesItsFirstError(t *testing.T) {
 	script := func(spec runtime.Spec, _ runtime.InstanceID) fake.Act {
 		if spec.Command[0] == "build" {

@@ -221,6 +221,8 @@ func (d *Daemon) commit(dr *draft) error {
 func (d *Daemon) refuse(dr *draft, err error) {
 	if d.broken == "" {
 		d.log.Error("the state cannot be written", "err", err)
+		// Being left to be committed, this also makes the loop try again.
+		d.note(Event{Time: dr.now, Kind: EventDaemon, Text: "the state cannot be written: " + err.Error()})
 	}
 	d.broken = err.Error()
 	d.publish()
