@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 
 // TestConformance runs the suite over this program.
 func TestConformance(t *testing.T) {
-	conformance.Run(t, conformance.Harness{New: launch, Processes: true})
+	conformance.Run(t, conformance.Harness{New: launch, Processes: true, Served: true})
 }
 
 func launch(t *testing.T) conformance.Instance {

@@ -31,6 +31,13 @@ type Harness struct {
 	// alone are run, and a service is what Command says.
 	Processes bool
 
+	// Served: it is in a process of its own, Instance.Dir and, with Processes,
+	// Instance.Kill are set. Without it nobody can die alone.
+	Served bool
+
+	// Serial: one instance at a time, as no two can live in one process.
+	Serial bool
+
 	// Command expresses a service of the suite, such as {"exit", "3"} (see
 	// service.go), as argv. Nil: the test binary.
 	Command func(args ...string) []string
@@ -83,17 +90,20 @@ type testCase struct {
 	name      string
 	run       func(t *testing.T, s *suite)
 	processes bool // needs Harness.Processes
+	served    bool // needs Harness.Served
 }
 
 // Run runs all cases that h allows.
 func Run(t *testing.T, h Harness) {
 	all := slices.Concat(startCases, eventCases, restartCases, readyCases, stopCases, logCases, terminalCases, survivalCases)
 	for _, c := range all {
-		if c.processes && !h.Processes {
+		if c.processes && !h.Processes || c.served && !h.Served {
 			continue // nothing that this runtime promises
 		}
 		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
+			if !h.Serial {
+				t.Parallel()
+			}
 			in := h.New(t)
 			s := &suite{h: h, in: in, rt: in.Runtime, temp: t.TempDir(), seen: new(pids)}
 			t.Cleanup(func() { s.end(t) })

@@ -71,7 +71,7 @@ func TestFake(t *testing.T) {
 // TestFakeServed is the carriage's test: nothing of the contract is lost on
 // the way.
 func TestFakeServed(t *testing.T) {
-	conformance.Run(t, conformance.Harness{New: served, Command: verbs})
+	conformance.Run(t, conformance.Harness{New: served, Served: true, Command: verbs})
 }
 
 func served(t *testing.T) conformance.Instance {

@@ -14,16 +14,13 @@ import (
 )
 
 var survivalCases = []testCase{
-	{name: "ClientIsKilled", run: clientIsKilled},
-	{name: "RuntimeIsKilled", run: runtimeIsKilled, processes: true},
+	{name: "ClientIsKilled", run: clientIsKilled, served: true},
+	{name: "RuntimeIsKilled", run: runtimeIsKilled, processes: true, served: true},
 }
 
 // clientIsKilled: a client that starts a service and follows it is ended by
 // SIGKILL; the next one finds everything.
 func clientIsKilled(t *testing.T, s *suite) {
-	if s.in.Dir == "" {
-		t.Skip("it is not in a process of its own")
-	}
 	spec := s.spec("web", "print", "hello\n")
 	s.killedClient(t, spec)
 	short := s.spec("job", "exit", "9", "50ms")
@@ -83,9 +80,6 @@ func (s *suite) killedClient(t *testing.T, spec runtime.Spec) {
 // runtimeIsKilled: its successor reports what was lost, and has ended what was
 // left of it.
 func runtimeIsKilled(t *testing.T, s *suite) {
-	if s.in.Kill == nil {
-		t.Skip("it cannot be killed")
-	}
 	w := s.watch(t)
 	tree, web := s.tree("tree"), s.spec("web", "print", "hello\n")
 	leaf := s.leaf(t, tree)
