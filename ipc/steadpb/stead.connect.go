@@ -47,6 +47,8 @@ const (
 	DaemonStatusProcedure = "/stead.v1.Daemon/Status"
 	// DaemonWatchProcedure is the procedure name of the Daemon's Watch RPC.
 	DaemonWatchProcedure = "/stead.v1.Daemon/Watch"
+	// DaemonWhyProcedure is the procedure name of the Daemon's Why RPC.
+	DaemonWhyProcedure = "/stead.v1.Daemon/Why"
 	// DaemonEventsProcedure is the procedure name of the Daemon's Events RPC.
 	DaemonEventsProcedure = "/stead.v1.Daemon/Events"
 	// DaemonLogsProcedure is the procedure name of the Daemon's Logs RPC.
@@ -110,6 +112,14 @@ var (
 			Procedure:  DaemonWatchProcedure,
 		}
 	})
+	daemonWhySpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType:       connect.StreamTypeUnary,
+			Schema:           File_ipc_steadpb_stead_proto.Services().ByName("Daemon").Methods().ByName("Why"),
+			Procedure:        DaemonWhyProcedure,
+			IdempotencyLevel: connect.IdempotencyNoSideEffects,
+		}
+	})
 	daemonEventsSpec = sync.OnceValue(func() connect.Spec {
 		return connect.Spec{
 			StreamType: connect.StreamTypeServer,
@@ -158,6 +168,8 @@ type DaemonClient interface {
 	// Watch sends the present, and then each service again when it changed. A
 	// slow reader gets the newest state only.
 	Watch(context.Context, *StatusRequest) (DaemonWatchClientStream, error)
+	// Why names the one cause of a service not being as wanted, with evidence.
+	Why(context.Context, *WhyRequest) (*WhyResponse, error)
 	// Events sends what happened, oldest first, and with follow what happens.
 	Events(context.Context, *EventsRequest) (DaemonEventsClientStream, error)
 	// Logs sends output of services.
@@ -289,6 +301,8 @@ type DaemonHandler interface {
 	// Watch sends the present, and then each service again when it changed. A
 	// slow reader gets the newest state only.
 	Watch(context.Context, *StatusRequest, DaemonWatchServerStream) error
+	// Why names the one cause of a service not being as wanted, with evidence.
+	Why(context.Context, *WhyRequest) (*WhyResponse, error)
 	// Events sends what happened, oldest first, and with follow what happens.
 	Events(context.Context, *EventsRequest, DaemonEventsServerStream) error
 	// Logs sends output of services.
@@ -311,6 +325,7 @@ func RegisterDaemonHandler(server *connect.Server, svc DaemonHandler) {
 		connect.Method{Spec: daemonCheckSpec(), Handler: adapter.check},
 		connect.Method{Spec: daemonStatusSpec(), Handler: adapter.status},
 		connect.Method{Spec: daemonWatchSpec(), Handler: adapter.watch},
+		connect.Method{Spec: daemonWhySpec(), Handler: adapter.why},
 		connect.Method{Spec: daemonEventsSpec(), Handler: adapter.events},
 		connect.Method{Spec: daemonLogsSpec(), Handler: adapter.logs},
 		connect.Method{Spec: daemonTerminalSpec(), Handler: adapter.terminal},
@@ -418,6 +433,10 @@ func (UnimplementedDaemonHandler) Watch(context.Context, *StatusRequest, DaemonW
 	return connect.NewError(connect.CodeUnimplemented, "stead.v1.Daemon.Watch is not implemented")
 }
 
+func (UnimplementedDaemonHandler) Why(context.Context, *WhyRequest) (*WhyResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "stead.v1.Daemon.Why is not implemented")
+}
+
 func (UnimplementedDaemonHandler) Events(context.Context, *EventsRequest, DaemonEventsServerStream) error {
 	return connect.NewError(connect.CodeUnimplemented, "stead.v1.Daemon.Events is not implemented")
 }
@@ -492,6 +511,14 @@ func (c *daemonClient) Watch(ctx context.Context, req *StatusRequest) (DaemonWat
 		return DaemonWatchClientStream{}, err
 	}
 	return DaemonWatchClientStream{stream: stream}, nil
+}
+
+func (c *daemonClient) Why(ctx context.Context, req *WhyRequest) (*WhyResponse, error) {
+	var res WhyResponse
+	if err := c.client.CallUnary(ctx, daemonWhySpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
 }
 
 func (c *daemonClient) Events(ctx context.Context, req *EventsRequest) (DaemonEventsClientStream, error) {
@@ -606,6 +633,18 @@ func (h daemonHandler) watch(ctx context.Context, _ connect.Spec, stream connect
 		return err
 	}
 	return h.svc.Watch(ctx, &req, DaemonWatchServerStream{stream: stream})
+}
+
+func (h daemonHandler) why(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req WhyRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Why(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
 }
 
 func (h daemonHandler) events(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {

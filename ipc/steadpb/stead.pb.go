@@ -1366,6 +1366,166 @@ func (x *Instance) GetExit() string {
 	return ""
 }
 
+type WhyRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Selection     *Selection             `protobuf:"bytes,1,opt,name=selection,proto3" json:"selection,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WhyRequest) Reset() {
+	*x = WhyRequest{}
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WhyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WhyRequest) ProtoMessage() {}
+
+func (x *WhyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WhyRequest.ProtoReflect.Descriptor instead.
+func (*WhyRequest) Descriptor() ([]byte, []int) {
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *WhyRequest) GetSelection() *Selection {
+	if x != nil {
+		return x.Selection
+	}
+	return nil
+}
+
+type WhyResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Project       string                 `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
+	Service       string                 `protobuf:"bytes,2,opt,name=service,proto3" json:"service,omitempty"`
+	Phase         string                 `protobuf:"bytes,3,opt,name=phase,proto3" json:"phase,omitempty"`
+	Summary       string                 `protobuf:"bytes,4,opt,name=summary,proto3" json:"summary,omitempty"`   // one sentence: what is, and why
+	Kind          string                 `protobuf:"bytes,5,opt,name=kind,proto3" json:"kind,omitempty"`         // of the cause: "none" when all is as wanted; else "down", "waiting", "dependency", "building", "starting", "start", "exit", "unready", "build", "backoff", "rejected", "runtime", "daemon"
+	Chain         []string               `protobuf:"bytes,6,rep,name=chain,proto3" json:"chain,omitempty"`       // the services from the one asked for to where the trouble is
+	Evidence      []string               `protobuf:"bytes,7,rep,name=evidence,proto3" json:"evidence,omitempty"` // facts that show it, most telling first
+	Output        []string               `protobuf:"bytes,8,rep,name=output,proto3" json:"output,omitempty"`     // the last lines that the service in trouble wrote
+	Hint          string                 `protobuf:"bytes,9,opt,name=hint,proto3" json:"hint,omitempty"`         // what to do next
+	Diagnostics   []*Diagnostic          `protobuf:"bytes,10,rep,name=diagnostics,proto3" json:"diagnostics,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WhyResponse) Reset() {
+	*x = WhyResponse{}
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WhyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WhyResponse) ProtoMessage() {}
+
+func (x *WhyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WhyResponse.ProtoReflect.Descriptor instead.
+func (*WhyResponse) Descriptor() ([]byte, []int) {
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *WhyResponse) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *WhyResponse) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *WhyResponse) GetPhase() string {
+	if x != nil {
+		return x.Phase
+	}
+	return ""
+}
+
+func (x *WhyResponse) GetSummary() string {
+	if x != nil {
+		return x.Summary
+	}
+	return ""
+}
+
+func (x *WhyResponse) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *WhyResponse) GetChain() []string {
+	if x != nil {
+		return x.Chain
+	}
+	return nil
+}
+
+func (x *WhyResponse) GetEvidence() []string {
+	if x != nil {
+		return x.Evidence
+	}
+	return nil
+}
+
+func (x *WhyResponse) GetOutput() []string {
+	if x != nil {
+		return x.Output
+	}
+	return nil
+}
+
+func (x *WhyResponse) GetHint() string {
+	if x != nil {
+		return x.Hint
+	}
+	return ""
+}
+
+func (x *WhyResponse) GetDiagnostics() []*Diagnostic {
+	if x != nil {
+		return x.Diagnostics
+	}
+	return nil
+}
+
 type EventsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Selection     *Selection             `protobuf:"bytes,1,opt,name=selection,proto3" json:"selection,omitempty"`
@@ -1377,7 +1537,7 @@ type EventsRequest struct {
 
 func (x *EventsRequest) Reset() {
 	*x = EventsRequest{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[18]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1389,7 +1549,7 @@ func (x *EventsRequest) String() string {
 func (*EventsRequest) ProtoMessage() {}
 
 func (x *EventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[18]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1402,7 +1562,7 @@ func (x *EventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventsRequest.ProtoReflect.Descriptor instead.
 func (*EventsRequest) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{18}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *EventsRequest) GetSelection() *Selection {
@@ -1435,7 +1595,7 @@ type EventsResponse struct {
 
 func (x *EventsResponse) Reset() {
 	*x = EventsResponse{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[19]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1447,7 +1607,7 @@ func (x *EventsResponse) String() string {
 func (*EventsResponse) ProtoMessage() {}
 
 func (x *EventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[19]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1460,7 +1620,7 @@ func (x *EventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventsResponse.ProtoReflect.Descriptor instead.
 func (*EventsResponse) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{19}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *EventsResponse) GetEvents() []*Event {
@@ -1487,7 +1647,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[20]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1499,7 +1659,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[20]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1512,7 +1672,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{20}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Event) GetSequence() uint64 {
@@ -1592,7 +1752,7 @@ type LogsRequest struct {
 
 func (x *LogsRequest) Reset() {
 	*x = LogsRequest{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[21]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1604,7 +1764,7 @@ func (x *LogsRequest) String() string {
 func (*LogsRequest) ProtoMessage() {}
 
 func (x *LogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[21]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1617,7 +1777,7 @@ func (x *LogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsRequest.ProtoReflect.Descriptor instead.
 func (*LogsRequest) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{21}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *LogsRequest) GetSelection() *Selection {
@@ -1672,7 +1832,7 @@ type LogsResponse struct {
 
 func (x *LogsResponse) Reset() {
 	*x = LogsResponse{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[22]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1684,7 +1844,7 @@ func (x *LogsResponse) String() string {
 func (*LogsResponse) ProtoMessage() {}
 
 func (x *LogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[22]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1697,7 +1857,7 @@ func (x *LogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsResponse.ProtoReflect.Descriptor instead.
 func (*LogsResponse) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{22}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *LogsResponse) GetBlocks() []*LogBlock {
@@ -1723,7 +1883,7 @@ type LogBlock struct {
 
 func (x *LogBlock) Reset() {
 	*x = LogBlock{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[23]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1735,7 +1895,7 @@ func (x *LogBlock) String() string {
 func (*LogBlock) ProtoMessage() {}
 
 func (x *LogBlock) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[23]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1748,7 +1908,7 @@ func (x *LogBlock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogBlock.ProtoReflect.Descriptor instead.
 func (*LogBlock) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{23}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *LogBlock) GetProject() string {
@@ -1819,7 +1979,7 @@ type TerminalRequest struct {
 
 func (x *TerminalRequest) Reset() {
 	*x = TerminalRequest{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[24]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1831,7 +1991,7 @@ func (x *TerminalRequest) String() string {
 func (*TerminalRequest) ProtoMessage() {}
 
 func (x *TerminalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[24]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1844,7 +2004,7 @@ func (x *TerminalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerminalRequest.ProtoReflect.Descriptor instead.
 func (*TerminalRequest) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{24}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *TerminalRequest) GetOpen() *TerminalOpen {
@@ -1890,7 +2050,7 @@ type TerminalOpen struct {
 
 func (x *TerminalOpen) Reset() {
 	*x = TerminalOpen{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[25]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1902,7 +2062,7 @@ func (x *TerminalOpen) String() string {
 func (*TerminalOpen) ProtoMessage() {}
 
 func (x *TerminalOpen) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[25]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1915,7 +2075,7 @@ func (x *TerminalOpen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerminalOpen.ProtoReflect.Descriptor instead.
 func (*TerminalOpen) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{25}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *TerminalOpen) GetSelection() *Selection {
@@ -1977,7 +2137,7 @@ type TerminalSize struct {
 
 func (x *TerminalSize) Reset() {
 	*x = TerminalSize{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[26]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1989,7 +2149,7 @@ func (x *TerminalSize) String() string {
 func (*TerminalSize) ProtoMessage() {}
 
 func (x *TerminalSize) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[26]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2002,7 +2162,7 @@ func (x *TerminalSize) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerminalSize.ProtoReflect.Descriptor instead.
 func (*TerminalSize) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{26}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *TerminalSize) GetColumns() int32 {
@@ -2030,7 +2190,7 @@ type TerminalResponse struct {
 
 func (x *TerminalResponse) Reset() {
 	*x = TerminalResponse{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[27]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2042,7 +2202,7 @@ func (x *TerminalResponse) String() string {
 func (*TerminalResponse) ProtoMessage() {}
 
 func (x *TerminalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[27]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2055,7 +2215,7 @@ func (x *TerminalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerminalResponse.ProtoReflect.Descriptor instead.
 func (*TerminalResponse) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{27}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *TerminalResponse) GetData() []byte {
@@ -2090,7 +2250,7 @@ type TerminalExit struct {
 
 func (x *TerminalExit) Reset() {
 	*x = TerminalExit{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[28]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2102,7 +2262,7 @@ func (x *TerminalExit) String() string {
 func (*TerminalExit) ProtoMessage() {}
 
 func (x *TerminalExit) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[28]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2115,7 +2275,7 @@ func (x *TerminalExit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerminalExit.ProtoReflect.Descriptor instead.
 func (*TerminalExit) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{28}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *TerminalExit) GetCode() int32 {
@@ -2149,7 +2309,7 @@ type StopRequest struct {
 
 func (x *StopRequest) Reset() {
 	*x = StopRequest{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[29]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2161,7 +2321,7 @@ func (x *StopRequest) String() string {
 func (*StopRequest) ProtoMessage() {}
 
 func (x *StopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[29]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2174,7 +2334,7 @@ func (x *StopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopRequest.ProtoReflect.Descriptor instead.
 func (*StopRequest) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{29}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *StopRequest) GetServices() bool {
@@ -2200,7 +2360,7 @@ type StopResponse struct {
 
 func (x *StopResponse) Reset() {
 	*x = StopResponse{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[30]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2212,7 +2372,7 @@ func (x *StopResponse) String() string {
 func (*StopResponse) ProtoMessage() {}
 
 func (x *StopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[30]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2225,7 +2385,7 @@ func (x *StopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopResponse.ProtoReflect.Descriptor instead.
 func (*StopResponse) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{30}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *StopResponse) GetStopped() int32 {
@@ -2359,7 +2519,22 @@ const file_ipc_steadpb_stead_proto_rawDesc = "" +
 	"\x04exit\x18\t \x01(\tR\x04exit\x1a<\n" +
 	"\x0eEndpointsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"n\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"?\n" +
+	"\n" +
+	"WhyRequest\x121\n" +
+	"\tselection\x18\x01 \x01(\v2\x13.stead.v1.SelectionR\tselection\"\x9b\x02\n" +
+	"\vWhyResponse\x12\x18\n" +
+	"\aproject\x18\x01 \x01(\tR\aproject\x12\x18\n" +
+	"\aservice\x18\x02 \x01(\tR\aservice\x12\x14\n" +
+	"\x05phase\x18\x03 \x01(\tR\x05phase\x12\x18\n" +
+	"\asummary\x18\x04 \x01(\tR\asummary\x12\x12\n" +
+	"\x04kind\x18\x05 \x01(\tR\x04kind\x12\x14\n" +
+	"\x05chain\x18\x06 \x03(\tR\x05chain\x12\x1a\n" +
+	"\bevidence\x18\a \x03(\tR\bevidence\x12\x16\n" +
+	"\x06output\x18\b \x03(\tR\x06output\x12\x12\n" +
+	"\x04hint\x18\t \x01(\tR\x04hint\x126\n" +
+	"\vdiagnostics\x18\n" +
+	" \x03(\v2\x14.stead.v1.DiagnosticR\vdiagnostics\"n\n" +
 	"\rEventsRequest\x121\n" +
 	"\tselection\x18\x01 \x01(\v2\x13.stead.v1.SelectionR\tselection\x12\x16\n" +
 	"\x06follow\x18\x02 \x01(\bR\x06follow\x12\x12\n" +
@@ -2427,7 +2602,7 @@ const file_ipc_steadpb_stead_proto_rawDesc = "" +
 	"\bservices\x18\x01 \x01(\bR\bservices\x123\n" +
 	"\atimeout\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\atimeout\"(\n" +
 	"\fStopResponse\x12\x18\n" +
-	"\astopped\x18\x01 \x01(\x05R\astopped2\xaa\x05\n" +
+	"\astopped\x18\x01 \x01(\x05R\astopped2\xe3\x05\n" +
 	"\x06Daemon\x12C\n" +
 	"\aVersion\x12\x18.stead.v1.VersionRequest\x1a\x19.stead.v1.VersionResponse\"\x03\x90\x02\x01\x12/\n" +
 	"\x02Up\x12\x13.stead.v1.UpRequest\x1a\x14.stead.v1.UpResponse\x125\n" +
@@ -2435,7 +2610,8 @@ const file_ipc_steadpb_stead_proto_rawDesc = "" +
 	"\aRestart\x12\x18.stead.v1.RestartRequest\x1a\x19.stead.v1.RestartResponse\x12=\n" +
 	"\x05Check\x12\x16.stead.v1.CheckRequest\x1a\x17.stead.v1.CheckResponse\"\x03\x90\x02\x01\x12@\n" +
 	"\x06Status\x12\x17.stead.v1.StatusRequest\x1a\x18.stead.v1.StatusResponse\"\x03\x90\x02\x01\x12<\n" +
-	"\x05Watch\x12\x17.stead.v1.StatusRequest\x1a\x18.stead.v1.StatusResponse0\x01\x12=\n" +
+	"\x05Watch\x12\x17.stead.v1.StatusRequest\x1a\x18.stead.v1.StatusResponse0\x01\x127\n" +
+	"\x03Why\x12\x14.stead.v1.WhyRequest\x1a\x15.stead.v1.WhyResponse\"\x03\x90\x02\x01\x12=\n" +
 	"\x06Events\x12\x17.stead.v1.EventsRequest\x1a\x18.stead.v1.EventsResponse0\x01\x127\n" +
 	"\x04Logs\x12\x15.stead.v1.LogsRequest\x1a\x16.stead.v1.LogsResponse0\x01\x12E\n" +
 	"\bTerminal\x12\x19.stead.v1.TerminalRequest\x1a\x1a.stead.v1.TerminalResponse(\x010\x01\x125\n" +
@@ -2453,7 +2629,7 @@ func file_ipc_steadpb_stead_proto_rawDescGZIP() []byte {
 	return file_ipc_steadpb_stead_proto_rawDescData
 }
 
-var file_ipc_steadpb_stead_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_ipc_steadpb_stead_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_ipc_steadpb_stead_proto_goTypes = []any{
 	(*VersionRequest)(nil),        // 0: stead.v1.VersionRequest
 	(*VersionResponse)(nil),       // 1: stead.v1.VersionResponse
@@ -2473,26 +2649,28 @@ var file_ipc_steadpb_stead_proto_goTypes = []any{
 	(*StatusResponse)(nil),        // 15: stead.v1.StatusResponse
 	(*Service)(nil),               // 16: stead.v1.Service
 	(*Instance)(nil),              // 17: stead.v1.Instance
-	(*EventsRequest)(nil),         // 18: stead.v1.EventsRequest
-	(*EventsResponse)(nil),        // 19: stead.v1.EventsResponse
-	(*Event)(nil),                 // 20: stead.v1.Event
-	(*LogsRequest)(nil),           // 21: stead.v1.LogsRequest
-	(*LogsResponse)(nil),          // 22: stead.v1.LogsResponse
-	(*LogBlock)(nil),              // 23: stead.v1.LogBlock
-	(*TerminalRequest)(nil),       // 24: stead.v1.TerminalRequest
-	(*TerminalOpen)(nil),          // 25: stead.v1.TerminalOpen
-	(*TerminalSize)(nil),          // 26: stead.v1.TerminalSize
-	(*TerminalResponse)(nil),      // 27: stead.v1.TerminalResponse
-	(*TerminalExit)(nil),          // 28: stead.v1.TerminalExit
-	(*StopRequest)(nil),           // 29: stead.v1.StopRequest
-	(*StopResponse)(nil),          // 30: stead.v1.StopResponse
-	nil,                           // 31: stead.v1.Instance.EndpointsEntry
-	(*timestamppb.Timestamp)(nil), // 32: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 33: google.protobuf.Duration
+	(*WhyRequest)(nil),            // 18: stead.v1.WhyRequest
+	(*WhyResponse)(nil),           // 19: stead.v1.WhyResponse
+	(*EventsRequest)(nil),         // 20: stead.v1.EventsRequest
+	(*EventsResponse)(nil),        // 21: stead.v1.EventsResponse
+	(*Event)(nil),                 // 22: stead.v1.Event
+	(*LogsRequest)(nil),           // 23: stead.v1.LogsRequest
+	(*LogsResponse)(nil),          // 24: stead.v1.LogsResponse
+	(*LogBlock)(nil),              // 25: stead.v1.LogBlock
+	(*TerminalRequest)(nil),       // 26: stead.v1.TerminalRequest
+	(*TerminalOpen)(nil),          // 27: stead.v1.TerminalOpen
+	(*TerminalSize)(nil),          // 28: stead.v1.TerminalSize
+	(*TerminalResponse)(nil),      // 29: stead.v1.TerminalResponse
+	(*TerminalExit)(nil),          // 30: stead.v1.TerminalExit
+	(*StopRequest)(nil),           // 31: stead.v1.StopRequest
+	(*StopResponse)(nil),          // 32: stead.v1.StopResponse
+	nil,                           // 33: stead.v1.Instance.EndpointsEntry
+	(*timestamppb.Timestamp)(nil), // 34: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 35: google.protobuf.Duration
 }
 var file_ipc_steadpb_stead_proto_depIdxs = []int32{
 	2,  // 0: stead.v1.VersionResponse.runtime:type_name -> stead.v1.Runtime
-	32, // 1: stead.v1.VersionResponse.started:type_name -> google.protobuf.Timestamp
+	34, // 1: stead.v1.VersionResponse.started:type_name -> google.protobuf.Timestamp
 	12, // 2: stead.v1.UpResponse.warnings:type_name -> stead.v1.Diagnostic
 	5,  // 3: stead.v1.DownRequest.selection:type_name -> stead.v1.Selection
 	5,  // 4: stead.v1.RestartRequest.selection:type_name -> stead.v1.Selection
@@ -2500,51 +2678,55 @@ var file_ipc_steadpb_stead_proto_depIdxs = []int32{
 	5,  // 6: stead.v1.StatusRequest.selection:type_name -> stead.v1.Selection
 	16, // 7: stead.v1.StatusResponse.services:type_name -> stead.v1.Service
 	17, // 8: stead.v1.Service.instances:type_name -> stead.v1.Instance
-	32, // 9: stead.v1.Service.since:type_name -> google.protobuf.Timestamp
-	32, // 10: stead.v1.Service.until:type_name -> google.protobuf.Timestamp
-	32, // 11: stead.v1.Instance.since:type_name -> google.protobuf.Timestamp
-	31, // 12: stead.v1.Instance.endpoints:type_name -> stead.v1.Instance.EndpointsEntry
-	5,  // 13: stead.v1.EventsRequest.selection:type_name -> stead.v1.Selection
-	20, // 14: stead.v1.EventsResponse.events:type_name -> stead.v1.Event
-	32, // 15: stead.v1.Event.time:type_name -> google.protobuf.Timestamp
-	5,  // 16: stead.v1.LogsRequest.selection:type_name -> stead.v1.Selection
-	32, // 17: stead.v1.LogsRequest.since:type_name -> google.protobuf.Timestamp
-	32, // 18: stead.v1.LogsRequest.until:type_name -> google.protobuf.Timestamp
-	23, // 19: stead.v1.LogsResponse.blocks:type_name -> stead.v1.LogBlock
-	32, // 20: stead.v1.LogBlock.time:type_name -> google.protobuf.Timestamp
-	25, // 21: stead.v1.TerminalRequest.open:type_name -> stead.v1.TerminalOpen
-	26, // 22: stead.v1.TerminalRequest.resize:type_name -> stead.v1.TerminalSize
-	5,  // 23: stead.v1.TerminalOpen.selection:type_name -> stead.v1.Selection
-	26, // 24: stead.v1.TerminalOpen.size:type_name -> stead.v1.TerminalSize
-	28, // 25: stead.v1.TerminalResponse.exit:type_name -> stead.v1.TerminalExit
-	33, // 26: stead.v1.StopRequest.timeout:type_name -> google.protobuf.Duration
-	0,  // 27: stead.v1.Daemon.Version:input_type -> stead.v1.VersionRequest
-	3,  // 28: stead.v1.Daemon.Up:input_type -> stead.v1.UpRequest
-	6,  // 29: stead.v1.Daemon.Down:input_type -> stead.v1.DownRequest
-	8,  // 30: stead.v1.Daemon.Restart:input_type -> stead.v1.RestartRequest
-	10, // 31: stead.v1.Daemon.Check:input_type -> stead.v1.CheckRequest
-	14, // 32: stead.v1.Daemon.Status:input_type -> stead.v1.StatusRequest
-	14, // 33: stead.v1.Daemon.Watch:input_type -> stead.v1.StatusRequest
-	18, // 34: stead.v1.Daemon.Events:input_type -> stead.v1.EventsRequest
-	21, // 35: stead.v1.Daemon.Logs:input_type -> stead.v1.LogsRequest
-	24, // 36: stead.v1.Daemon.Terminal:input_type -> stead.v1.TerminalRequest
-	29, // 37: stead.v1.Daemon.Stop:input_type -> stead.v1.StopRequest
-	1,  // 38: stead.v1.Daemon.Version:output_type -> stead.v1.VersionResponse
-	4,  // 39: stead.v1.Daemon.Up:output_type -> stead.v1.UpResponse
-	7,  // 40: stead.v1.Daemon.Down:output_type -> stead.v1.DownResponse
-	9,  // 41: stead.v1.Daemon.Restart:output_type -> stead.v1.RestartResponse
-	11, // 42: stead.v1.Daemon.Check:output_type -> stead.v1.CheckResponse
-	15, // 43: stead.v1.Daemon.Status:output_type -> stead.v1.StatusResponse
-	15, // 44: stead.v1.Daemon.Watch:output_type -> stead.v1.StatusResponse
-	19, // 45: stead.v1.Daemon.Events:output_type -> stead.v1.EventsResponse
-	22, // 46: stead.v1.Daemon.Logs:output_type -> stead.v1.LogsResponse
-	27, // 47: stead.v1.Daemon.Terminal:output_type -> stead.v1.TerminalResponse
-	30, // 48: stead.v1.Daemon.Stop:output_type -> stead.v1.StopResponse
-	38, // [38:49] is the sub-list for method output_type
-	27, // [27:38] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	34, // 9: stead.v1.Service.since:type_name -> google.protobuf.Timestamp
+	34, // 10: stead.v1.Service.until:type_name -> google.protobuf.Timestamp
+	34, // 11: stead.v1.Instance.since:type_name -> google.protobuf.Timestamp
+	33, // 12: stead.v1.Instance.endpoints:type_name -> stead.v1.Instance.EndpointsEntry
+	5,  // 13: stead.v1.WhyRequest.selection:type_name -> stead.v1.Selection
+	12, // 14: stead.v1.WhyResponse.diagnostics:type_name -> stead.v1.Diagnostic
+	5,  // 15: stead.v1.EventsRequest.selection:type_name -> stead.v1.Selection
+	22, // 16: stead.v1.EventsResponse.events:type_name -> stead.v1.Event
+	34, // 17: stead.v1.Event.time:type_name -> google.protobuf.Timestamp
+	5,  // 18: stead.v1.LogsRequest.selection:type_name -> stead.v1.Selection
+	34, // 19: stead.v1.LogsRequest.since:type_name -> google.protobuf.Timestamp
+	34, // 20: stead.v1.LogsRequest.until:type_name -> google.protobuf.Timestamp
+	25, // 21: stead.v1.LogsResponse.blocks:type_name -> stead.v1.LogBlock
+	34, // 22: stead.v1.LogBlock.time:type_name -> google.protobuf.Timestamp
+	27, // 23: stead.v1.TerminalRequest.open:type_name -> stead.v1.TerminalOpen
+	28, // 24: stead.v1.TerminalRequest.resize:type_name -> stead.v1.TerminalSize
+	5,  // 25: stead.v1.TerminalOpen.selection:type_name -> stead.v1.Selection
+	28, // 26: stead.v1.TerminalOpen.size:type_name -> stead.v1.TerminalSize
+	30, // 27: stead.v1.TerminalResponse.exit:type_name -> stead.v1.TerminalExit
+	35, // 28: stead.v1.StopRequest.timeout:type_name -> google.protobuf.Duration
+	0,  // 29: stead.v1.Daemon.Version:input_type -> stead.v1.VersionRequest
+	3,  // 30: stead.v1.Daemon.Up:input_type -> stead.v1.UpRequest
+	6,  // 31: stead.v1.Daemon.Down:input_type -> stead.v1.DownRequest
+	8,  // 32: stead.v1.Daemon.Restart:input_type -> stead.v1.RestartRequest
+	10, // 33: stead.v1.Daemon.Check:input_type -> stead.v1.CheckRequest
+	14, // 34: stead.v1.Daemon.Status:input_type -> stead.v1.StatusRequest
+	14, // 35: stead.v1.Daemon.Watch:input_type -> stead.v1.StatusRequest
+	18, // 36: stead.v1.Daemon.Why:input_type -> stead.v1.WhyRequest
+	20, // 37: stead.v1.Daemon.Events:input_type -> stead.v1.EventsRequest
+	23, // 38: stead.v1.Daemon.Logs:input_type -> stead.v1.LogsRequest
+	26, // 39: stead.v1.Daemon.Terminal:input_type -> stead.v1.TerminalRequest
+	31, // 40: stead.v1.Daemon.Stop:input_type -> stead.v1.StopRequest
+	1,  // 41: stead.v1.Daemon.Version:output_type -> stead.v1.VersionResponse
+	4,  // 42: stead.v1.Daemon.Up:output_type -> stead.v1.UpResponse
+	7,  // 43: stead.v1.Daemon.Down:output_type -> stead.v1.DownResponse
+	9,  // 44: stead.v1.Daemon.Restart:output_type -> stead.v1.RestartResponse
+	11, // 45: stead.v1.Daemon.Check:output_type -> stead.v1.CheckResponse
+	15, // 46: stead.v1.Daemon.Status:output_type -> stead.v1.StatusResponse
+	15, // 47: stead.v1.Daemon.Watch:output_type -> stead.v1.StatusResponse
+	19, // 48: stead.v1.Daemon.Why:output_type -> stead.v1.WhyResponse
+	21, // 49: stead.v1.Daemon.Events:output_type -> stead.v1.EventsResponse
+	24, // 50: stead.v1.Daemon.Logs:output_type -> stead.v1.LogsResponse
+	29, // 51: stead.v1.Daemon.Terminal:output_type -> stead.v1.TerminalResponse
+	32, // 52: stead.v1.Daemon.Stop:output_type -> stead.v1.StopResponse
+	41, // [41:53] is the sub-list for method output_type
+	29, // [29:41] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_ipc_steadpb_stead_proto_init() }
@@ -2558,7 +2740,7 @@ func file_ipc_steadpb_stead_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ipc_steadpb_stead_proto_rawDesc), len(file_ipc_steadpb_stead_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   32,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
