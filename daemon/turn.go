@@ -132,6 +132,9 @@ func (dr *draft) note(e Event) {
 // remember compares the next state with the present one, and puts into the
 // draft what must survive the daemon.
 func (d *Daemon) remember(dr *draft, next supervisor.State) {
+	if next.Bereft {
+		dr.batch.Boot = "" // comes with what was taken over: until then this state is as good as lost
+	}
 	services := map[supervisor.Name]*supervisor.Service{}
 	specs := map[runtime.ID]*runtime.Spec{}
 	for name, s := range next.Services {
@@ -200,7 +203,10 @@ func (d *Daemon) commit(dr *draft) error {
 	if d.broken != "" {
 		d.log.Info("the state can be written again")
 	}
-	d.pending, d.broken, d.boot = nil, "", ""
+	d.pending, d.broken = nil, ""
+	if dr.batch.Boot != "" {
+		d.boot = ""
+	}
 	d.ports.committed(dr.batch.Ports)
 	d.journal.publish(notes)
 	return nil
