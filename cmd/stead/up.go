@@ -163,6 +163,8 @@ func judgeUp(s *steadpb.Service) verdict {
 		return good
 	case s.Phase != "ready" || replaced(s):
 		return moving
+	case s.OneShot && !s.Terminal: // it is to complete; but a program with a terminal waits for its user
+		return moving
 	case s.Cause != "": // the old generation serves on, since the new one was no good
 		return bad
 	}
