@@ -132,6 +132,7 @@ func (u *up) follow(ctx context.Context) error {
 	failed := u.explainFailures(ctx, u.client, b)
 	late := u.sayLate(b, u.limit, err)
 	u.sayReachable(b)
+	u.sayEnded(b)
 	if !u.detach && u.runs(b) {
 		return u.followLogs(ctx, b)
 	}
