@@ -51,7 +51,7 @@ func (d *Daemon) order(ctx context.Context, c supervisor.Command) {
 	}
 }
 
-var errNoSpec = wrapClass("its definition was not found in the state", runtime.Invalid)
+var errNoSpec = wrapClass("its definition was lost with the state: `stead up` in its project brings it back", runtime.Invalid)
 
 func buildID(id supervisor.ID) runtime.ID {
 	b := runtimeID(id)

@@ -108,6 +108,9 @@ func New(o Options) *Daemon {
 		problem:  o.Problem,
 		lost:     "not connected to the runtime yet",
 	}
+	// A state without a boot was never written by a daemon that knew what
+	// runs: it is new, or was lost.
+	d.state.Bereft = o.Restored.Boot == ""
 	if d.projects == nil {
 		d.projects = map[string]Project{}
 	}

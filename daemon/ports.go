@@ -58,6 +58,31 @@ func (p *ports) auto(project, service, port string) (int, error) {
 	return 0, fmt.Errorf("no port from %d to %d is free: %w", autoPortFirst, autoPortFirst+autoPortCount-1, runtime.Unavailable)
 }
 
+// autoPort is ports.auto, but for an orphan it is the port that it has: after
+// the state was lost, only the service itself remembers.
+func (d *Daemon) autoPort(project, service, port string) (int, error) {
+	s := d.Present().State.Service(serviceName(project, service))
+	if g, ok := s.Current(); ok && s.Orphan {
+		for _, i := range g.Instances {
+			_, number, err := net.SplitHostPort(i.Endpoints[port])
+			if n, bad := strconv.Atoi(number); err == nil && bad == nil && i.Exit == "" {
+				d.ports.take(project, service, port, n)
+			}
+		}
+	}
+	return d.ports.auto(project, service, port)
+}
+
+// take notes that a port was chosen before.
+func (p *ports) take(project, service, port string, number int) {
+	key := project + "/" + service + "/" + port
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, known := p.chosen[key]; !known {
+		p.chosen[key], p.fresh[key] = number, number
+	}
+}
+
 // free reports whether nobody listens on a port of the loopback.
 func free(number int) bool {
 	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(number)))

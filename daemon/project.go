@@ -72,7 +72,9 @@ func shownName(p Project, others map[string]Project) string {
 func plans(p Project) map[string]supervisor.Plan {
 	plans := make(map[string]supervisor.Plan, len(p.Services))
 	for name, s := range p.Services {
-		plans[name] = s.Plan
+		plan := s.Plan
+		plan.Spec = s.Spec.Hash()
+		plans[name] = plan
 	}
 	return plans
 }

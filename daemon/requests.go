@@ -57,7 +57,7 @@ func (d *Daemon) Check(ctx context.Context, req UpRequest) (Loaded, error) { ret
 func (d *Daemon) read(ctx context.Context, req UpRequest) (Loaded, error) {
 	return d.load(ctx, LoadRequest{
 		Directory: req.Directory, File: req.File, Environment: req.Environment,
-		Profiles: req.Profiles, Services: req.Services, AutoPort: d.ports.auto,
+		Profiles: req.Profiles, Services: req.Services, AutoPort: d.autoPort,
 	})
 }
 

@@ -135,6 +135,9 @@ func (dr *draft) note(e Event) {
 // remember compares the next state with the present one, and puts into the
 // draft what must survive the daemon.
 func (d *Daemon) remember(dr *draft, next supervisor.State) {
+	if next.Bereft {
+		dr.batch.Boot = "" // comes with what was taken over: until then this state is as good as lost
+	}
 	services := map[supervisor.Name]*supervisor.Service{}
 	specs := map[runtime.ID]*runtime.Spec{}
 	for name, s := range next.Services {

@@ -159,6 +159,11 @@ func namedProject(p *Present, name string) (*Project, error) {
 		}
 		known = append(known, project.Name)
 	}
+	for n := range p.State.Services {
+		if n.Project == name { // taken over after the state was lost: its manifest is not known
+			return &Project{ID: name, Name: name}, nil
+		}
+	}
 	return nil, noProject(fmt.Sprintf("no project %q%s", name, didYouMean(name, known)), known)
 }
 

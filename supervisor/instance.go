@@ -54,7 +54,10 @@ func (t *step) instanceExited(x InstanceExited) {
 // add, an attempt that is newer than the one known takes its place. It does
 // not confirm its generation: only Reported, which comes first, does.
 func (t *step) instance(id ID, replica, attempt int, add bool) (*Generation, *Instance) {
-	_, g := t.find(id)
+	e, g := t.find(id)
+	if g != nil && add && e.Orphan {
+		g.Plan.Replicas = max(g.Plan.Replicas, replica+1) // nobody else says how many there are
+	}
 	if g == nil || !g.sent() || replica < 0 || replica >= g.replicas() {
 		return nil, nil
 	}

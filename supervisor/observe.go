@@ -138,7 +138,8 @@ func (p ReportedPhase) final() bool {
 // stranger handles a generation that the state does not know. It takes the
 // place of the one that is wanted when there is none, else it is stopped: it
 // becomes part of the state, so that nobody starts beside it what must be
-// alone, and the state knows when it is gone.
+// alone, and the state knows when it is gone. When the memory of what was
+// wanted is lost, it is what was wanted.
 func (t *step) stranger(r Reported) {
 	s, ok := t.get(r.ID.Name)
 	if r.Phase.final() {
@@ -156,7 +157,9 @@ func (t *step) stranger(r Reported) {
 		t.commands = append(t.commands, Stop{ID: r.ID})
 		return
 	}
-	if !ok {
+	if !ok && t.state.Bereft {
+		t.create(Service{Name: r.ID.Name, Orphan: true, Plan: Plan{Revision: r.Revision}, Want: Want{Up: true}})
+	} else if !ok {
 		t.create(Service{Name: r.ID.Name, Gone: true})
 	}
 	e := t.edit(r.ID.Name)

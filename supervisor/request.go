@@ -53,7 +53,7 @@ func (t *step) applied(a Applied) {
 			t.create(Service{Name: name, Plan: plan})
 			continue
 		}
-		if !s.Gone && s.Plan.equal(plan) {
+		if !s.Gone && !s.Orphan && s.Plan.equal(plan) {
 			continue
 		}
 		if s.Want.Up {
@@ -92,9 +92,14 @@ func (e *edit) replan(p Plan) {
 	if e.Plan.Revision != p.Revision {
 		e.retry()
 	}
-	e.Plan, e.Gone = p, false
+	orphan := e.Orphan
+	e.Plan, e.Gone, e.Orphan = p, false, false
 	for i := range e.Generations {
-		if g := &e.Generations[i]; g.Plan.Revision == p.Revision {
+		g := &e.Generations[i]
+		if orphan && (g.Plan.Revision == p.Spec || g.Plan.Revision == p.Revision) {
+			g.Plan = p
+		}
+		if g.Plan.Revision == p.Revision {
 			g.Plan.DependsOn, g.Plan.Reload, g.Plan.Drain = p.DependsOn, p.Reload, p.Drain
 		}
 	}

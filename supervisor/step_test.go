@@ -462,6 +462,16 @@ func TestStep(t *testing.T) {
 			is other stopping
 			stopped other/3 -> drop other
 			stopped web/7`},
+		{"what runs while the memory of it is lost is taken over", `
+			lose
+			attach ; stranger web/7 v1 ; ready web/7 ; stranger old/3 v1 ; stranger new/3 v1 ; ready new/3
+			sync -> route new/3, unroute old, route web/7
+			is web ready, old starting
+			crash
+			attach ; ready web/7 ; stranger old/3 v1 ; ready new/3
+			sync -> route new/3, unroute old, route web/7
+			apply web=v1 new=v2 -> stop old/3, try new/4
+			is web ready, new ready`},
 		{"strangers of the present are stopped after it", `
 			apply web=v1
 			up web -> start web/1

@@ -176,6 +176,10 @@ func (s *story) events(text string) []Event {
 		return []Event{Synced{}}
 	case "detach":
 		return []Event{Detached{}}
+	case "lose":
+		s.state = New(s.state.Limit, nil, false)
+		s.state.Bereft = true
+		return nil
 	case "crash", "reboot":
 		s.state = reborn(s.state, verb == "reboot")
 		return nil

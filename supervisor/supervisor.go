@@ -27,6 +27,7 @@ type ID struct {
 // Plan is what the manifest says about a service, as far as decisions need it.
 type Plan struct {
 	Revision  string // identity of what runs: equal revisions need no new generation
+	Spec      string `json:",omitempty"` // identity of what runs without how it is built: all that is known of an orphan
 	DependsOn []Dependency
 	Build     bool // a build must succeed before each start
 	Reload    Reload
@@ -100,6 +101,10 @@ type State struct {
 	// Limit is how many generations may be unready at once, over all
 	// services; New sets it.
 	Limit int
+	// Bereft is true from the start of a daemon whose memory was lost until
+	// Synced: what the runtime reports meanwhile is taken over, not stopped,
+	// as only the memory of it is gone, and not the wish for it.
+	Bereft bool
 
 	graph *graph          // of Services' plans; derived, made anew by Applied
 	spent map[Name]uint64 // highest number of services that were dropped, or never known
@@ -110,8 +115,12 @@ type Service struct {
 	Name Name
 	Plan Plan
 	Gone bool // no longer in the manifest: stopped, then removed from the State
-	Want Want
-	Last uint64 // highest generation number ever used
+	// Orphan is true for a service that was taken over (State.Bereft): its
+	// Plan is a guess until the next Applied, and its revision that of the
+	// spec which the runtime was given.
+	Orphan bool `json:",omitempty"`
+	Want   Want
+	Last   uint64 // highest generation number ever used
 
 	// Routed is the generation that gets the traffic, 0 when none does.
 	Routed uint64

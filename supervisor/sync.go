@@ -25,7 +25,7 @@ func (t *step) attached() {
 
 // synced: the present is complete.
 func (t *step) synced() {
-	t.state.Synced, t.resync = true, true
+	t.state.Synced, t.resync, t.state.Bereft = true, true, false
 	for name := range t.all() {
 		e := t.edit(name)
 		for i := range e.Generations {

@@ -81,7 +81,7 @@ func (s Service) Why() Cause {
 // or later State's: it never changes a slice in place.
 func (s Service) Same(other Service) bool {
 	return s.Want == other.Want && s.Last == other.Last && s.Routed == other.Routed && s.Served == other.Served &&
-		s.Held == other.Held && s.Gone == other.Gone && s.Rejected == other.Rejected && s.Cause == other.Cause &&
+		s.Held == other.Held && s.Gone == other.Gone && s.Orphan == other.Orphan && s.Rejected == other.Rejected && s.Cause == other.Cause &&
 		s.Plan.Revision == other.Plan.Revision && s.Plan.Reload == other.Plan.Reload && s.Plan.Drain == other.Plan.Drain &&
 		sameSlice(s.Plan.DependsOn, other.Plan.DependsOn) && sameSlice(s.Generations, other.Generations)
 }

@@ -118,7 +118,8 @@ func (c *cli) daemonStatus(ctx context.Context, format output) error {
 		return err
 	}
 	shape := daemonShape{Socket: home.Socket, Home: home.State}
-	answer, err := ipc.NewClient(home.Socket).Version(ctx, &steadpb.VersionRequest{})
+	client := ipc.NewClient(home.Socket)
+	answer, err := client.Version(ctx, &steadpb.VersionRequest{})
 	if err != nil && alive(home.Socket) {
 		return err // somebody is there, and something is wrong
 	}
@@ -127,6 +128,10 @@ func (c *cli) daemonStatus(ctx context.Context, format output) error {
 		shape.Started, shape.Runtime = moment(answer.Started), shapeRuntime(answer.Runtime)
 		if answer.Home != "" {
 			shape.Home = answer.Home
+		}
+		// What is wrong is said with the services; without them it is only less.
+		if present, e := client.Status(ctx, &steadpb.StatusRequest{}); e == nil {
+			shape.Problem = present.DaemonProblem
 		}
 	}
 	if format.json() {
@@ -155,6 +160,9 @@ func (c *cli) printDaemon(shape daemonShape) {
 	} else {
 		fmt.Fprintln(c.out, "runtime  cannot be reached")
 	}
+	if shape.Problem != "" {
+		fmt.Fprintln(c.out, "problem  "+shape.Problem)
+	}
 }
 
 type daemonShape struct {
@@ -166,6 +174,7 @@ type daemonShape struct {
 	Runtime *runtimeShape `json:"runtime"` // null while it cannot be reached
 	API     int32         `json:"api"`
 	Started *time.Time    `json:"started"`
+	Problem string        `json:"problem"` // what a person should know; empty: nothing
 }
 
 type runtimeShape struct {

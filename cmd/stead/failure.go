@@ -55,6 +55,10 @@ func (c *cli) explainFailure(ctx context.Context, client steadpb.DaemonClient, b
 		c.say("error", name+" failed: "+cause)
 	}
 	c.lastLines(ctx, client, s, b.asked)
+	if strings.Contains(cause, leftBehind) {
+		c.hint(foreground)
+		return
+	}
 	switch s.CauseKind {
 	case "build":
 		c.hint("fix what the build says, then: stead up " + s.Name)
@@ -64,6 +68,33 @@ func (c *cli) explainFailure(ctx context.Context, client steadpb.DaemonClient, b
 		c.hint("see whether it listens where the manifest says: stead logs " + s.Name)
 	default:
 		c.hint("see everything it wrote: stead logs " + s.Name)
+	}
+}
+
+// A service whose first process ends has ended, and what it leaves behind goes
+// with it. Programs that put themselves into the background look like that.
+const (
+	leftBehind = "it left behind"
+	foreground = "a service has to stay in the foreground: drop the &, or look for its option (--foreground, daemon off, …)"
+)
+
+// sayEnded warns of services that were to go on running, and have ended well.
+func (c *cli) sayEnded(b *board) {
+	for _, key := range b.all(good) {
+		s := b.seen[key]
+		if s == nil || s.Phase != "completed" || s.OneShot {
+			continue
+		}
+		how := ""
+		for _, i := range s.Instances {
+			if i.Exit != "" && !strings.Contains(how, leftBehind) {
+				how = ": " + i.Exit
+			}
+		}
+		c.warn("%s", b.name(key)+" has ended"+how)
+		if strings.Contains(how, leftBehind) {
+			c.hint(foreground)
+		}
 	}
 }
 

@@ -18,6 +18,8 @@ func TestVerdicts(t *testing.T) {
 	}{
 		{"up: gone", judgeUp, nil, bad},
 		{"up: ready", judgeUp, &steadpb.Service{Phase: "ready", Generation: 1}, good},
+		{"up: one-shot that runs", judgeUp, &steadpb.Service{Phase: "ready", Generation: 1, OneShot: true}, moving},
+		{"up: one-shot on a terminal", judgeUp, &steadpb.Service{Phase: "ready", Generation: 1, OneShot: true, Terminal: true}, good},
 		{"up: completed", judgeUp, &steadpb.Service{Phase: "completed"}, good},
 		{"up: starting", judgeUp, &steadpb.Service{Phase: "starting", NextGeneration: 1}, moving},
 		{"up: unready", judgeUp, &steadpb.Service{Phase: "unready", Generation: 1}, moving},

@@ -132,6 +132,7 @@ func (u *up) follow(ctx context.Context) error {
 	failed := u.explainFailures(ctx, u.client, b)
 	late := u.sayLate(b, u.limit, err)
 	u.sayReachable(b)
+	u.sayEnded(b)
 	if !u.detach && u.runs(b) {
 		return u.followLogs(ctx, b)
 	}
@@ -162,6 +163,8 @@ func judgeUp(s *steadpb.Service) verdict {
 	case s.Phase == "completed":
 		return good
 	case s.Phase != "ready" || replaced(s):
+		return moving
+	case s.OneShot && !s.Terminal: // it is to complete; but a program with a terminal waits for its user
 		return moving
 	case s.Cause != "": // the old generation serves on, since the new one was no good
 		return bad

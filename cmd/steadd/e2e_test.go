@@ -51,6 +51,8 @@ func TestScripts(t *testing.T) {
 			env.Setenv("STEAD_HOME", env.WorkDir+"/home")
 			env.Setenv("STEAD_ORPHAN_TTL", "60s")
 			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("XDG_STATE_HOME", "")
+			env.Setenv("XDG_RUNTIME_DIR", "")
 			env.Defer(func() { stopStead(t, env) })
 			return nil
 		},
@@ -59,6 +61,10 @@ func TestScripts(t *testing.T) {
 			"get":        get,
 			"hit":        hit,
 			"kill9":      kill9,
+			"term":       term,
+			"exits":      exits,
+			"ruin":       ruin,
+			"build":      build,
 			"alive":      alive,
 			"save":       save,
 			"freeport":   freeport,
@@ -98,7 +104,7 @@ func processesOf(dir string) []int {
 	var pids []int
 	for _, file := range files {
 		text, err := os.ReadFile(file)
-		if err == nil && strings.Contains(string(text), "STEAD_HOME="+dir+"/") {
+		if err == nil && (strings.Contains(string(text), dir+"/") || strings.Contains(string(text), dir+"\x00")) {
 			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
 			pids = append(pids, pid)
 		}
@@ -147,7 +153,7 @@ func find(name string) string {
 
 func environ(ts *testscript.TestScript) []string {
 	env := []string{}
-	for _, name := range []string{"PATH", "HOME", "STEAD_HOME", "STEAD_ORPHAN_TTL", "WORK", "TMPDIR"} {
+	for _, name := range []string{"PATH", "HOME", "STEAD_HOME", "STEAD_ORPHAN_TTL", "WORK", "TMPDIR", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"} {
 		env = append(env, name+"="+ts.Getenv(name))
 	}
 	return env

@@ -131,7 +131,7 @@ func recoveryText(r state.Recovery) string {
 	if r.Corrupt == "" {
 		return ""
 	}
-	return fmt.Sprintf("the state file was damaged (%s) and was moved to %s; run `stead up` again in each project", r.Cause, r.Corrupt)
+	return fmt.Sprintf("the state file was damaged (%s) and was moved to %s; what runs goes on running: `stead up -d` in each project takes it over again", r.Cause, r.Corrupt)
 }
 
 // load reads a manifest for the daemon.

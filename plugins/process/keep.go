@@ -370,9 +370,9 @@ func describe(e runtime.Exit) string {
 	switch e.Leftovers {
 	case 0:
 	case 1:
-		text += "; 1 process that it left behind was ended"
+		text += "; 1 process that it left behind was killed"
 	default:
-		text += fmt.Sprintf("; %d processes that it left behind were ended", e.Leftovers)
+		text += fmt.Sprintf("; %d processes that it left behind were killed", e.Leftovers)
 	}
 	return text
 }
