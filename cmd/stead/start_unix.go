@@ -3,7 +3,10 @@
 package main
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
+	"os"
 	"syscall"
 )
 
@@ -16,7 +19,16 @@ func become(path string, args, environment []string) error {
 	return syscall.Exec(path, args, environment)
 }
 
-// runs reports whether there is a process of that pid; 0 is none.
+// runs reports whether there is a process of that pid which has not ended; 0
+// is none. One that nobody has reaped yet has: where /proc tells.
 func runs(pid int32) bool {
-	return pid > 0 && !errors.Is(syscall.Kill(int(pid), 0), syscall.ESRCH)
+	if pid <= 0 || errors.Is(syscall.Kill(int(pid), 0), syscall.ESRCH) {
+		return false
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)) // proc_pid_stat(5): pid (name) state …
+	if err != nil {
+		return true
+	}
+	_, state, _ := bytes.Cut(stat[bytes.LastIndexByte(stat, ')')+1:], []byte{' '})
+	return !bytes.HasPrefix(state, []byte{'Z'})
 }
