@@ -122,12 +122,23 @@ func (d *Daemon) Settled(ctx context.Context, limit time.Duration) {
 	}
 }
 
-// Runtime describes the attached runtime; nil while there is none.
-func (d *Daemon) Runtime() *runtime.Description {
-	if l := d.link.Load(); l != nil {
-		return &l.description
+// describeLimit bounds how long a runtime may take to describe itself to
+// somebody who only wants to know who is there.
+const describeLimit = time.Second
+
+// Runtime describes the attached runtime as it is now, or, when that does not
+// answer, as it was when it was attached; nil while there is none.
+func (d *Daemon) Runtime(ctx context.Context) *runtime.Description {
+	l := d.link.Load()
+	if l == nil {
+		return nil
 	}
-	return nil
+	ctx, cancel := context.WithTimeout(ctx, describeLimit)
+	defer cancel()
+	if now, err := l.Describe(ctx, runtime.ContractVersion); err == nil {
+		return &now
+	}
+	return &l.description
 }
 
 // forget lets the runtime drop what was applied and, with its transitions,

@@ -214,7 +214,10 @@ func (d *Daemon) commit(dr *draft) error {
 	if d.broken != "" {
 		d.log.Info("the state can be written again")
 	}
-	d.unsaved, d.saved, d.broken, d.boot = Batch{}, dr.now, "", ""
+	d.unsaved, d.saved, d.broken = Batch{}, dr.now, ""
+	if batch.Boot != "" {
+		d.boot = ""
+	}
 	d.ports.committed(dr.batch.Ports)
 	d.journal.publish(notes)
 	return nil

@@ -12,8 +12,8 @@ import (
 // concurrently. Errors carry a class and maybe a hint (package runtime), or
 // are runtime.Diagnostics.
 type Backend interface {
-	// Describe says who this daemon is.
-	Describe() Description
+	// Describe says who this daemon is, and how it is now.
+	Describe(ctx context.Context) Description
 	// Up reads a manifest, commits it, and wants its services up.
 	Up(ctx context.Context, req UpRequest) (UpResult, error)
 	// Check reads a manifest and changes nothing.
@@ -50,6 +50,8 @@ type Description struct {
 	Socket  string
 	Started time.Time
 	Runtime *runtime.Description // nil while it cannot be reached
+
+	Goroutines int // of the daemon, now
 }
 
 // UpRequest names a manifest and what is wanted of it.

@@ -9,8 +9,8 @@ import (
 )
 
 // Version says who answers.
-func (h handlers) Version(context.Context, *steadpb.VersionRequest) (*steadpb.VersionResponse, error) {
-	d := h.backend.Describe()
+func (h handlers) Version(ctx context.Context, _ *steadpb.VersionRequest) (*steadpb.VersionResponse, error) {
+	d := h.backend.Describe(ctx)
 	out := &steadpb.VersionResponse{
 		Version: d.Version,
 		Api:     API,
@@ -18,9 +18,13 @@ func (h handlers) Version(context.Context, *steadpb.VersionRequest) (*steadpb.Ve
 		Home:    valid(d.Home),
 		Socket:  valid(d.Socket),
 		Started: timestamppb.New(d.Started),
+
+		Goroutines: int32(d.Goroutines),
 	}
 	if r := d.Runtime; r != nil {
-		out.Runtime = &steadpb.Runtime{Name: r.Name, Build: r.Build, Pid: int32(r.PID), Capabilities: r.Capabilities}
+		out.Runtime = &steadpb.Runtime{
+			Name: r.Name, Build: r.Build, Pid: int32(r.PID), Capabilities: r.Capabilities, Goroutines: int32(r.Goroutines),
+		}
 	}
 	return out, nil
 }

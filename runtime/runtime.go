@@ -73,6 +73,7 @@ type Description struct {
 	PID          int      // 0 where there is no process to name
 	Nonce        string   // chosen by the runtime at its start
 	Capabilities []string // names from the list below
+	Goroutines   int      // now, to see a leak by; 0 where there is nothing to count
 }
 
 // Capabilities that a runtime may have.

@@ -125,6 +125,7 @@ func (c *cli) daemonStatus(ctx context.Context, format output) error {
 	}
 	if err == nil {
 		shape.Running, shape.PID, shape.Version, shape.API = true, answer.Pid, answer.Version, answer.Api
+		shape.Goroutines = answer.Goroutines
 		shape.Started, shape.Runtime = moment(answer.Started), shapeRuntime(answer.Runtime)
 		if answer.Home != "" {
 			shape.Home = answer.Home
@@ -166,15 +167,16 @@ func (c *cli) printDaemon(shape daemonShape) {
 }
 
 type daemonShape struct {
-	Running bool          `json:"running"`
-	PID     int32         `json:"pid"`
-	Version string        `json:"version"`
-	Socket  string        `json:"socket"`
-	Home    string        `json:"home"`
-	Runtime *runtimeShape `json:"runtime"` // null while it cannot be reached
-	API     int32         `json:"api"`
-	Started *time.Time    `json:"started"`
-	Problem string        `json:"problem"` // what a person should know; empty: nothing
+	Running    bool          `json:"running"`
+	PID        int32         `json:"pid"`
+	Version    string        `json:"version"`
+	Socket     string        `json:"socket"`
+	Home       string        `json:"home"`
+	Runtime    *runtimeShape `json:"runtime"` // null while it cannot be reached
+	API        int32         `json:"api"`
+	Started    *time.Time    `json:"started"`
+	Problem    string        `json:"problem"` // what a person should know; empty: nothing
+	Goroutines int32         `json:"goroutines"`
 }
 
 type runtimeShape struct {
@@ -182,11 +184,12 @@ type runtimeShape struct {
 	Build        string   `json:"build"`
 	PID          int32    `json:"pid"`
 	Capabilities []string `json:"capabilities"`
+	Goroutines   int32    `json:"goroutines"`
 }
 
 func shapeRuntime(r *steadpb.Runtime) *runtimeShape {
 	if r == nil {
 		return nil
 	}
-	return &runtimeShape{Name: r.Name, Build: r.Build, PID: r.Pid, Capabilities: list(r.Capabilities)}
+	return &runtimeShape{Name: r.Name, Build: r.Build, PID: r.Pid, Capabilities: list(r.Capabilities), Goroutines: r.Goroutines}
 }

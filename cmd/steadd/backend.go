@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	goruntime "runtime"
 	"time"
 
 	"github.com/stead-dev/stead/daemon"
@@ -21,10 +22,10 @@ type backend struct {
 
 var _ ipc.Backend = backend{}
 
-func (b backend) Describe() ipc.Description {
+func (b backend) Describe(ctx context.Context) ipc.Description {
 	return ipc.Description{
 		Version: version, PID: os.Getpid(), Home: b.home.State, Socket: b.home.Socket,
-		Started: b.started, Runtime: b.d.Runtime(),
+		Started: b.started, Runtime: b.d.Runtime(ctx), Goroutines: goruntime.NumGoroutine(),
 	}
 }
 

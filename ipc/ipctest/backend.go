@@ -90,7 +90,7 @@ func end(blocks []runtime.LogBlock) int64 {
 }
 
 // Describe implements ipc.Backend.
-func (b *Backend) Describe() ipc.Description {
+func (b *Backend) Describe(context.Context) ipc.Description {
 	if b.OnDescribe == nil {
 		return ipc.Description{Version: "test"}
 	}

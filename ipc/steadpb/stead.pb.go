@@ -78,6 +78,7 @@ type VersionResponse struct {
 	Socket        string                 `protobuf:"bytes,5,opt,name=socket,proto3" json:"socket,omitempty"`
 	Runtime       *Runtime               `protobuf:"bytes,6,opt,name=runtime,proto3" json:"runtime,omitempty"` // absent while it cannot be reached
 	Started       *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=started,proto3" json:"started,omitempty"`
+	Goroutines    int32                  `protobuf:"varint,8,opt,name=goroutines,proto3" json:"goroutines,omitempty"` // of the daemon, now
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -161,12 +162,20 @@ func (x *VersionResponse) GetStarted() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *VersionResponse) GetGoroutines() int32 {
+	if x != nil {
+		return x.Goroutines
+	}
+	return 0
+}
+
 type Runtime struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	Build         string                 `protobuf:"bytes,2,opt,name=build,proto3" json:"build,omitempty"`
 	Pid           int32                  `protobuf:"varint,3,opt,name=pid,proto3" json:"pid,omitempty"`
 	Capabilities  []string               `protobuf:"bytes,4,rep,name=capabilities,proto3" json:"capabilities,omitempty"`
+	Goroutines    int32                  `protobuf:"varint,5,opt,name=goroutines,proto3" json:"goroutines,omitempty"` // now; 0: not known
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -227,6 +236,13 @@ func (x *Runtime) GetCapabilities() []string {
 		return x.Capabilities
 	}
 	return nil
+}
+
+func (x *Runtime) GetGoroutines() int32 {
+	if x != nil {
+		return x.Goroutines
+	}
+	return 0
 }
 
 type UpRequest struct {
@@ -2400,7 +2416,7 @@ var File_ipc_steadpb_stead_proto protoreflect.FileDescriptor
 const file_ipc_steadpb_stead_proto_rawDesc = "" +
 	"\n" +
 	"\x17ipc/steadpb/stead.proto\x12\bstead.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x10\n" +
-	"\x0eVersionRequest\"\xde\x01\n" +
+	"\x0eVersionRequest\"\xfe\x01\n" +
 	"\x0fVersionResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x10\n" +
 	"\x03api\x18\x02 \x01(\x05R\x03api\x12\x10\n" +
@@ -2408,12 +2424,18 @@ const file_ipc_steadpb_stead_proto_rawDesc = "" +
 	"\x04home\x18\x04 \x01(\tR\x04home\x12\x16\n" +
 	"\x06socket\x18\x05 \x01(\tR\x06socket\x12+\n" +
 	"\aruntime\x18\x06 \x01(\v2\x11.stead.v1.RuntimeR\aruntime\x124\n" +
-	"\astarted\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\astarted\"i\n" +
+	"\astarted\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\astarted\x12\x1e\n" +
+	"\n" +
+	"goroutines\x18\b \x01(\x05R\n" +
+	"goroutines\"\x89\x01\n" +
 	"\aRuntime\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05build\x18\x02 \x01(\tR\x05build\x12\x10\n" +
 	"\x03pid\x18\x03 \x01(\x05R\x03pid\x12\"\n" +
-	"\fcapabilities\x18\x04 \x03(\tR\fcapabilities\"\xab\x01\n" +
+	"\fcapabilities\x18\x04 \x03(\tR\fcapabilities\x12\x1e\n" +
+	"\n" +
+	"goroutines\x18\x05 \x01(\x05R\n" +
+	"goroutines\"\xab\x01\n" +
 	"\tUpRequest\x12\x1c\n" +
 	"\tdirectory\x18\x01 \x01(\tR\tdirectory\x12\x12\n" +
 	"\x04file\x18\x02 \x01(\tR\x04file\x12\x1a\n" +

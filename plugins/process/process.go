@@ -30,6 +30,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	goruntime "runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -190,7 +191,7 @@ func (r *Runtime) Describe(_ context.Context, version int) (runtime.Description,
 	}
 	d := runtime.Description{
 		Name: "process", Version: version, Build: r.options.Build, PID: os.Getpid(), Nonce: r.options.Nonce,
-		Capabilities: []string{runtime.CapabilityTerminal},
+		Capabilities: []string{runtime.CapabilityTerminal}, Goroutines: goruntime.NumGoroutine(),
 	}
 	if r.cgroups != nil {
 		d.Capabilities = append(d.Capabilities, runtime.CapabilityCgroup)

@@ -483,6 +483,7 @@ type DescribeResponse struct {
 	Pid           int64                  `protobuf:"varint,4,opt,name=pid,proto3" json:"pid,omitempty"`
 	Nonce         string                 `protobuf:"bytes,5,opt,name=nonce,proto3" json:"nonce,omitempty"`
 	Capabilities  []string               `protobuf:"bytes,6,rep,name=capabilities,proto3" json:"capabilities,omitempty"`
+	Goroutines    int64                  `protobuf:"varint,7,opt,name=goroutines,proto3" json:"goroutines,omitempty"` // now; 0: not known
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -557,6 +558,13 @@ func (x *DescribeResponse) GetCapabilities() []string {
 		return x.Capabilities
 	}
 	return nil
+}
+
+func (x *DescribeResponse) GetGoroutines() int64 {
+	if x != nil {
+		return x.Goroutines
+	}
+	return 0
 }
 
 type HoldRequest struct {
@@ -2534,14 +2542,17 @@ const file_runtime_runtimepb_runtime_proto_rawDesc = "" +
 	"\aversion\x18\x01 \x01(\x03R\aversion\x12\x12\n" +
 	"\x04data\x18\x02 \x01(\fR\x04data\"+\n" +
 	"\x0fDescribeRequest\x12\x18\n" +
-	"\aversion\x18\x01 \x01(\x03R\aversion\"\xa2\x01\n" +
+	"\aversion\x18\x01 \x01(\x03R\aversion\"\xc2\x01\n" +
 	"\x10DescribeResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x03R\aversion\x12\x14\n" +
 	"\x05build\x18\x03 \x01(\tR\x05build\x12\x10\n" +
 	"\x03pid\x18\x04 \x01(\x03R\x03pid\x12\x14\n" +
 	"\x05nonce\x18\x05 \x01(\tR\x05nonce\x12\"\n" +
-	"\fcapabilities\x18\x06 \x03(\tR\fcapabilities\"\r\n" +
+	"\fcapabilities\x18\x06 \x03(\tR\fcapabilities\x12\x1e\n" +
+	"\n" +
+	"goroutines\x18\a \x01(\x03R\n" +
+	"goroutines\"\r\n" +
 	"\vHoldRequest\"\x0e\n" +
 	"\fHoldResponse\":\n" +
 	"\fStartRequest\x12*\n" +
