@@ -104,7 +104,7 @@ func (e *explanation) ofService(s supervisor.Service, now time.Time) {
 	case phase == supervisor.PhaseStarting:
 		e.set(string(cause.Kind), fmt.Sprintf("%s is starting%s: %s", name, since, cause.Text))
 	default:
-		e.set(string(cause.Kind), fmt.Sprintf("%s is %s: %s", name, phase, orUnknown(cause.Text)))
+		e.set(string(cause.Kind), fmt.Sprintf("%s %s: %s", name, phaseText(phase), orUnknown(cause.Text)))
 	}
 	if current.Restarts > 0 {
 		e.evidence = append(e.evidence, fmt.Sprintf("%s was restarted %d times since it was last given a new generation", name, current.Restarts))
@@ -120,6 +120,13 @@ func (e *explanation) ofService(s supervisor.Service, now time.Time) {
 }
 
 func (e *explanation) set(kind, summary string) { e.kind, e.summary = kind, summary }
+
+func phaseText(p supervisor.Phase) string {
+	if p == supervisor.PhaseFailed {
+		return "has failed"
+	}
+	return "is " + string(p)
+}
 
 func orUnknown(text string) string {
 	if text == "" {

@@ -16,7 +16,7 @@ import (
 )
 
 var (
-	listen     = flag.Bool("listen", false, "serve HTTP on $PORT: / answers pid and instance, /exit?code=N ends")
+	listen     = flag.Bool("listen", false, "serve HTTP on $PORT: / answers pid and instance, /exit?code=N ends, /missing is 404")
 	delay      = flag.Duration("delay", 0, "wait before listening")
 	exit       = flag.Int("exit", -1, "exit with this code after -after")
 	after      = flag.Duration("after", 0, "see -exit")
@@ -81,6 +81,7 @@ func serve() {
 	http.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintf(w, "%d %s\n", os.Getpid(), os.Getenv("STEAD_ID"))
 	})
+	http.HandleFunc("/missing", http.NotFound)
 	http.HandleFunc("/exit", func(_ http.ResponseWriter, r *http.Request) {
 		code, _ := strconv.Atoi(r.FormValue("code"))
 		end(code)
