@@ -17,6 +17,7 @@ type Store interface {
 // Batch is one commit. Nil maps change nothing; nil values delete.
 type Batch struct {
 	Boot     string
+	Noted    Noted // zero: as it was
 	Projects map[string]*Project
 	Services map[supervisor.Name]*supervisor.Service
 	Specs    map[runtime.ID]*runtime.Spec
@@ -28,9 +29,19 @@ func (b Batch) empty() bool {
 	return len(b.Projects) == 0 && len(b.Services) == 0 && len(b.Specs) == 0 && len(b.Ports) == 0 && b.Boot == ""
 }
 
+// Noted says which exits have become Events for good: those that this runtime
+// reported with a sequence up to this one. A daemon that is killed may not
+// have made the runtime forget them, and is followed by one that is told of
+// them again.
+type Noted struct {
+	Runtime  string // nonce
+	Sequence uint64
+}
+
 // Restored is what a Store held when the daemon started.
 type Restored struct {
 	Boot      string
+	Noted     Noted
 	Projects  map[string]Project
 	Services  []supervisor.Service
 	Specs     map[runtime.ID]runtime.Spec

@@ -18,7 +18,7 @@ type draft struct {
 	events   []supervisor.Event
 	batch    Batch
 	notes    []Event
-	seen     uint64
+	noted    Noted
 	forgot   uint64
 	lost     string
 	answers  []*request
@@ -51,7 +51,7 @@ func (d *Daemon) turn(ctx context.Context, batch []message) {
 	d.deferred = nil
 	d.state, d.projects, d.lost = next, dr.projects, dr.lost
 	d.specs = with(d.specs, dr.batch.Specs)
-	d.seen, d.forgot = dr.seen, dr.forgot
+	d.noted, d.forgot = dr.noted, dr.forgot
 	d.publish()
 	for _, r := range dr.answers {
 		r.done <- nil
@@ -79,7 +79,7 @@ func (d *Daemon) newDraft() *draft {
 	return &draft{
 		now:      time.Now(),
 		projects: d.projects,
-		seen:     d.seen,
+		noted:    d.noted,
 		forgot:   d.forgot,
 		lost:     d.lost,
 		batch:    Batch{Boot: d.boot, Ports: d.ports.uncommitted()},
@@ -103,7 +103,10 @@ func (d *Daemon) apply(dr *draft, m message) {
 	case m.event != nil:
 		dr.events = append(dr.events, m.event)
 	case m.link != nil && m.link.attached:
-		dr.lost, dr.seen, dr.forgot = "", 0, 0
+		dr.lost, dr.forgot = "", 0
+		if m.link.nonce != dr.noted.Runtime {
+			dr.noted = Noted{Runtime: m.link.nonce}
+		}
 		dr.events = append(dr.events, supervisor.Attached{})
 	case m.link != nil:
 		if dr.lost == "" {
@@ -193,7 +196,7 @@ func (d *Daemon) commit(dr *draft) error {
 		d.journal.publish(notes)
 		return nil
 	}
-	dr.batch.Events = events
+	dr.batch.Events, dr.batch.Noted = events, dr.noted
 	if err := d.store.Commit(dr.batch); err != nil {
 		return err
 	}
