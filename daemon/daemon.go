@@ -57,7 +57,7 @@ type Daemon struct {
 	projects map[string]Project
 	specs    map[runtime.ID]runtime.Spec
 	deferred []message // facts that wait for a state that can be written again
-	seen     uint64    // sequence of the newest fact applied
+	noted    Noted     // facts that were applied; exits up to there have their transitions
 	forgot   uint64    // sequence up to which the runtime was told to forget
 	forgotAt time.Time
 	saved    time.Time // when the last commit was made
@@ -106,6 +106,7 @@ func New(o Options) *Daemon {
 		projects: o.Restored.Projects,
 		specs:    o.Restored.Specs,
 		problem:  o.Problem,
+		noted:    o.Restored.Noted,
 		lost:     "not connected to the runtime yet",
 	}
 	// A state without a boot was never written by a daemon that knew what
@@ -167,6 +168,9 @@ func (d *Daemon) loop(ctx context.Context) {
 		case <-d.stopped:
 			return
 		case m := <-d.requests:
+			if d.ending() {
+				return // what was asked after a stop is not to be done; ended answers it
+			}
 			d.turn(ctx, drain(d.requests, m))
 		case m := <-facts:
 			batch := d.gather(ctx, facts, m)
@@ -177,6 +181,16 @@ func (d *Daemon) loop(ctx context.Context) {
 			d.turn(ctx, nil)
 		}
 		timer.Reset(d.wait(time.Now()))
+	}
+}
+
+// ending reports whether a Stop request was carried out.
+func (d *Daemon) ending() bool {
+	select {
+	case <-d.stopped:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -222,7 +236,7 @@ func (d *Daemon) wait(now time.Time) time.Duration {
 	if at, ok := d.state.Wake(); ok {
 		wait = max(0, at.Sub(now))
 	}
-	if !d.unsaved.empty() || len(d.deferred) > 0 || d.seen != d.forgot {
+	if !d.unsaved.empty() || len(d.deferred) > 0 || d.noted.Sequence != d.forgot {
 		wait = min(wait, flushDelay)
 	}
 	return wait

@@ -32,6 +32,7 @@ type memory struct {
 	ports    map[string]int
 	events   []Event
 	boot     string
+	noted    Noted
 }
 
 func newMemory() *memory {
@@ -63,6 +64,9 @@ func (m *memory) Commit(b Batch) error {
 	if b.Boot != "" {
 		m.boot = b.Boot
 	}
+	if b.Noted != (Noted{}) {
+		m.noted = b.Noted
+	}
 	return nil
 }
 
@@ -87,7 +91,7 @@ func (m *memory) fail(err error) {
 func (m *memory) restored() Restored {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	r := Restored{Boot: m.boot, Projects: maps.Clone(m.projects), Specs: maps.Clone(m.specs), Ports: maps.Clone(m.ports)}
+	r := Restored{Boot: m.boot, Noted: m.noted, Projects: maps.Clone(m.projects), Specs: maps.Clone(m.specs), Ports: maps.Clone(m.ports)}
 	for _, s := range m.services {
 		r.Services = append(r.Services, s)
 	}
@@ -102,6 +106,11 @@ type fakeLink struct{ *fake.Runtime }
 
 func (fakeLink) Close() error { return nil }
 
+// deafLink is a link to a runtime that is told to forget, and does not hear it.
+type deafLink struct{ fakeLink }
+
+func (deafLink) Forget(context.Context, uint64) error { return nil }
+
 // home is a daemon over a store and a runtime that both outlive it.
 type home struct {
 	t       *testing.T
@@ -110,6 +119,7 @@ type home struct {
 	project Project
 	boot    string
 	problem string
+	deaf    bool // the runtime does not forget
 
 	*Daemon
 	detach func()
@@ -128,9 +138,13 @@ func newHome(t *testing.T, script fake.Script, services ...Service) *home {
 
 // start runs a daemon; the one before must have been detached.
 func (h *home) start() {
+	var to Link = fakeLink{h.runtime}
+	if h.deaf {
+		to = deafLink{fakeLink{h.runtime}}
+	}
 	h.Daemon = New(Options{
 		Store: h.store, Restored: h.store.restored(), Limit: 4, Boot: h.boot, Problem: h.problem,
-		Connect: func(context.Context) (Link, error) { return fakeLink{h.runtime}, nil },
+		Connect: func(context.Context) (Link, error) { return to, nil },
 		Load: func(_ context.Context, req LoadRequest) (Loaded, error) {
 			wanted := req.Services
 			if len(wanted) == 0 {

@@ -70,7 +70,7 @@ func (d *Daemon) attendOnce(ctx context.Context) error {
 	d.link.Store(&link{l, description})
 	defer d.link.Store(nil)
 	d.log.Info("attached to the runtime", "name", description.Name, "pid", description.PID, "build", description.Build)
-	if err := d.tell(ctx, message{link: &linkChange{attached: true}}); err != nil {
+	if err := d.tell(ctx, message{link: &linkChange{attached: true, nonce: description.Nonce}}); err != nil {
 		return err
 	}
 	err = l.Watch(ctx, func(e runtime.Event) error {
@@ -144,11 +144,11 @@ func (d *Daemon) Runtime(ctx context.Context) *runtime.Description {
 // forget lets the runtime drop what was applied and, with its transitions,
 // committed.
 func (d *Daemon) forget(ctx context.Context) {
-	if d.seen == d.forgot || !d.unsaved.empty() || time.Since(d.forgotAt) < flushDelay {
+	if d.noted.Sequence == d.forgot || !d.unsaved.empty() || time.Since(d.forgotAt) < flushDelay {
 		return
 	}
-	d.forgot, d.forgotAt = d.seen, time.Now()
-	sequence := d.seen
+	d.forgot, d.forgotAt = d.noted.Sequence, time.Now()
+	sequence := d.forgot
 	d.work.add(forgetKey, func() {
 		if l := d.link.Load(); l != nil {
 			if err := l.Forget(ctx, sequence); err != nil {

@@ -18,6 +18,7 @@ type message struct {
 // linkChange tells that the runtime was attached (err nil) or lost.
 type linkChange struct {
 	attached bool
+	nonce    string // of the runtime that is attached
 	reason   string
 }
 

@@ -20,6 +20,7 @@ type Store interface {
 // Batch is one commit. Nil maps change nothing; nil values delete.
 type Batch struct {
 	Boot     string
+	Noted    Noted // zero: as it was
 	Projects map[string]*Project
 	Services map[supervisor.Name]*supervisor.Service
 	Specs    map[runtime.ID]*runtime.Spec
@@ -40,7 +41,7 @@ func (b Batch) clone() Batch {
 
 // absorb makes b do what next does after what b does.
 func (b *Batch) absorb(next Batch) {
-	b.Boot = cmp.Or(next.Boot, b.Boot)
+	b.Boot, b.Noted = cmp.Or(next.Boot, b.Boot), cmp.Or(next.Noted, b.Noted)
 	merge(&b.Projects, next.Projects)
 	merge(&b.Services, next.Services)
 	merge(&b.Specs, next.Specs)
@@ -55,9 +56,19 @@ func merge[K comparable, V any](into *map[K]V, from map[K]V) {
 	maps.Copy(*into, from)
 }
 
+// Noted says which exits have become Events for good: those that this runtime
+// reported with a sequence up to this one. A daemon that is killed may not
+// have made the runtime forget them, and is followed by one that is told of
+// them again.
+type Noted struct {
+	Runtime  string // nonce
+	Sequence uint64
+}
+
 // Restored is what a Store held when the daemon started.
 type Restored struct {
 	Boot      string
+	Noted     Noted
 	Projects  map[string]Project
 	Services  []supervisor.Service
 	Specs     map[runtime.ID]runtime.Spec

@@ -31,7 +31,8 @@ var reportedPhases = map[runtime.GenerationPhase]supervisor.ReportedPhase{
 
 // translate turns what the runtime reports into what the supervisor knows.
 func (d *Daemon) translate(dr *draft, e runtime.Event) {
-	dr.seen = max(dr.seen, e.Sequence)
+	known := e.Sequence <= dr.noted.Sequence // and told to the user already
+	dr.advance(e)
 	if service, ok := strings.CutSuffix(e.ID.Service, buildSuffix); ok && e.Kind != runtime.SyncedEvent {
 		e.ID.Service = service
 		d.translateBuild(dr, e)
@@ -59,12 +60,25 @@ func (d *Daemon) translate(dr *draft, e runtime.Event) {
 		dr.events = append(dr.events, supervisor.InstanceExited{
 			ID: id, Replica: e.Instance.Replica, Attempt: e.Instance.Attempt, Text: text, Success: e.Exit.Success(), Time: e.Time,
 		})
-		dr.note(Event{Project: id.Project, Service: id.Service, Generation: id.Number, Instance: instanceLabel(e.Instance), Kind: EventExit, Text: text})
+		if !known {
+			dr.note(Event{Project: id.Project, Service: id.Service, Generation: id.Number, Instance: instanceLabel(e.Instance), Kind: EventExit, Text: text})
+		}
 	case runtime.SummaryEvent:
+		if known {
+			return
+		}
 		dr.note(Event{
 			Project: id.Project, Service: id.Service, Generation: id.Number, Kind: EventExit,
 			Text: fmt.Sprintf("ended %d times more, while nobody was there to note each", e.Summary),
 		})
+	}
+}
+
+// advance notes that e was applied. The present comes in any order, so only
+// its end says up to where all is there; changes come one by one after that.
+func (dr *draft) advance(e runtime.Event) {
+	if e.Kind == runtime.SyncedEvent || e.Sequence == dr.noted.Sequence+1 {
+		dr.noted.Sequence = max(dr.noted.Sequence, e.Sequence)
 	}
 }
 

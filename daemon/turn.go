@@ -18,7 +18,7 @@ type draft struct {
 	events   []supervisor.Event
 	batch    Batch
 	notes    []Event
-	seen     uint64
+	noted    Noted
 	forgot   uint64
 	lost     string
 	answers  []*request
@@ -52,7 +52,7 @@ func (d *Daemon) turn(ctx context.Context, batch []message) {
 	d.deferred = nil
 	d.state, d.projects, d.lost = next, dr.projects, dr.lost
 	d.specs = with(d.specs, dr.batch.Specs)
-	d.seen, d.forgot = dr.seen, dr.forgot
+	d.noted, d.forgot = dr.noted, dr.forgot
 	d.publish()
 	for _, r := range dr.answers {
 		r.done <- nil
@@ -80,7 +80,7 @@ func (d *Daemon) newDraft() *draft {
 	return &draft{
 		now:      time.Now(),
 		projects: d.projects,
-		seen:     d.seen,
+		noted:    d.noted,
 		forgot:   d.forgot,
 		lost:     d.lost,
 		batch:    Batch{Boot: d.boot, Ports: d.ports.uncommitted()},
@@ -106,7 +106,10 @@ func (d *Daemon) apply(dr *draft, m message) {
 	case m.event != nil:
 		dr.events = append(dr.events, m.event)
 	case m.link != nil && m.link.attached:
-		dr.lost, dr.seen, dr.forgot = "", 0, 0
+		dr.lost, dr.forgot = "", 0
+		if m.link.nonce != dr.noted.Runtime {
+			dr.noted = Noted{Runtime: m.link.nonce}
+		}
 		dr.events = append(dr.events, supervisor.Attached{})
 	case m.link != nil:
 		if dr.lost == "" {
@@ -197,7 +200,7 @@ func (d *Daemon) bindSpecs(dr *draft, specs map[runtime.ID]*runtime.Spec, old, n
 // for and new generations are written at once, before anything is done.
 func (d *Daemon) commit(dr *draft) error {
 	notes := d.journal.number(dr.notes)
-	dr.batch.Events = notes
+	dr.batch.Events, dr.batch.Noted = notes, dr.noted
 	if !dr.urgent && dr.now.Sub(d.saved) < flushDelay {
 		d.unsaved.absorb(dr.batch)
 		d.journal.publish(notes)

@@ -12,7 +12,7 @@ import "time"
 // is Exited alone. A GenerationEvent is sent before the first event of its
 // instances and after every change of its fields.
 //
-// Sequence rises with each change. Events of the present that only describe
+// Sequence rises by one with each change. Events of the present that only describe
 // what is (not an unacknowledged exit) have the sequence of the change that
 // made it so.
 type Event struct {

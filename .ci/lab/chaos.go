@@ -1,381 +1,215 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"math/rand/v2"
-	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
-// The services of chaos: steady ones are never touched and must keep their
-// pids; victims are killed and told to exit; tickers write numbered lines, of
-// which none may be lost or doubled.
-const (
-	steady  = 4
-	victims = 4
-	tickers = 4
-)
+// patience bounds what chaos waits for: a call, the settling, the end.
+const patience = 60 * time.Second
 
-const chaosPort = 23000
-
-func chaosManifest(o options, dir string) string {
-	service := filepath.Join(o.bin, "service")
-	var b strings.Builder
-	b.WriteString("name: chaos\nservices:\n")
-	restart := "    restart: {policy: always, min: 20ms, max: 200ms, limit: 100000, window: 1m}\n"
-	for i := range steady {
-		fmt.Fprintf(&b, "  steady%d:\n    command: [%q, -listen]\n    ports: {http: %d}\n", i, service, chaosPort+i)
-	}
-	for i := range victims {
-		fmt.Fprintf(&b, "  victim%d:\n    command: [%q, -listen, -escape, -record, %q]\n    ports: {http: %d}\n%s",
-			i, service, filepath.Join(dir, "record"), chaosPort+100+i, restart)
-	}
-	for i := range tickers {
-		fmt.Fprintf(&b, "  ticker%d:\n    command: [%q, -every, 2ms, -count, %q]\n%s",
-			i, service, filepath.Join(dir, fmt.Sprintf("count%d", i)), restart)
-	}
-	return b.String()
-}
-
-// attack is one run of chaos.
-type attack struct {
-	*stead
-	random *rand.Rand
-	client http.Client
-	daemon *exec.Cmd
-	pids   map[string]int // of the steady services
-	kills  map[string]int // what was done, how often
-	fds    int            // of the runtime, before
-}
-
+// chaos attacks a stead of its own in one of the modes, and looks whether
+// every promise was kept.
 func chaos(o options) error {
-	fmt.Printf("chaos for %v, seed %d\n", o.duration, o.seed)
-	s, err := newStead(o, "")
-	if err != nil {
-		return err
+	fmt.Printf("chaos: %s for %v, seed %d\n", o.mode, o.duration, o.seed)
+	modes := map[string]func(options) error{"storm": storm, "spine": spineless, "disk": fullDisk, "readonly": readOnly}
+	run, ok := modes[o.mode]
+	if !ok {
+		return fmt.Errorf("there is no mode %q: storm, spine, disk, readonly", o.mode)
 	}
-	a := &attack{
-		stead: s, random: rand.New(rand.NewPCG(o.seed, 0)), kills: map[string]int{},
-		client: http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}},
-	}
-	if err := os.WriteFile(filepath.Join(s.dir, "stead.yaml"), []byte(chaosManifest(o, s.dir)), 0o644); err != nil {
-		return err
-	}
-	err = a.run()
-	if err != nil {
-		fmt.Printf("kept for a look: %s\n", s.dir)
-		_, _ = s.run("daemon", "stop", "--services")
-	}
+	began := time.Now()
+	err := run(o)
+	fmt.Printf("took %s\n", time.Since(began).Round(time.Second))
 	return err
 }
 
-func (a *attack) run() error {
-	if err := a.startDaemon(); err != nil {
-		return err
-	}
-	if _, err := a.stead.run("up", "-d"); err != nil {
-		return err
-	}
-	if err := a.note(); err != nil {
-		return err
-	}
-	for end := time.Now().Add(a.o.duration); time.Now().Before(end); {
-		if err := a.strike(); err != nil {
-			return err
-		}
-		time.Sleep(time.Duration(20+a.random.IntN(180)) * time.Millisecond)
-	}
-	fmt.Printf("struck: %v\n", a.kills)
-	return a.verify()
-}
-
-// startDaemon runs steadd as a child, so that its death is seen at once.
-func (a *attack) startDaemon() error {
-	a.daemon = exec.Command(filepath.Join(a.o.bin, "steadd"))
-	a.daemon.Env = append(os.Environ(), "STEAD_HOME="+a.dir+"/home", "STEAD_ORPHAN_TTL=60s", "HOME="+a.dir)
-	a.daemon.Dir = a.dir
-	log, err := os.OpenFile(filepath.Join(a.dir, "daemon.log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	defer log.Close()
-	a.daemon.Stdout, a.daemon.Stderr = log, log
-	return a.daemon.Start()
-}
-
-// note remembers what must not change.
-func (a *attack) note() error {
-	pids, err := a.services()
-	if err != nil {
-		return err
-	}
-	a.pids = map[string]int{}
-	for name, pid := range pids {
-		if strings.HasPrefix(name, "steady") {
-			a.pids[name] = pid
-		}
-	}
-	a.fds, err = a.runtimeFDs()
-	return err
-}
-
-// strike does one random thing.
-func (a *attack) strike() error {
-	victim := fmt.Sprintf("victim%d", a.random.IntN(victims))
-	port := chaosPort + 100 + int(victim[len(victim)-1]-'0')
-	what := []string{"daemon", "kill", "kill", "exit", "exit", "ticker", "restart", "status"}[a.random.IntN(8)]
-	a.kills[what]++
-	switch what {
-	case "daemon":
-		_ = a.daemon.Process.Kill()
-		_ = a.daemon.Wait()
-		if a.random.IntN(2) == 0 { // a while without anybody
-			time.Sleep(time.Duration(a.random.IntN(300)) * time.Millisecond)
-		}
-		return a.startDaemon()
-	case "kill", "ticker":
-		if what == "ticker" {
-			victim = fmt.Sprintf("ticker%d", a.random.IntN(tickers))
-		}
-		if pids, err := a.services(); err == nil && pids[victim] > 0 {
-			_ = syscall.Kill(pids[victim], syscall.SIGKILL)
-		}
-	case "exit":
-		res, err := a.client.Get(fmt.Sprintf("http://127.0.0.1:%d/exit?code=%d", port, 1+a.random.IntN(100)))
-		if err == nil {
-			_, _ = io.Copy(io.Discard, res.Body)
-			_ = res.Body.Close()
-		}
-	case "restart":
-		_, err := a.stead.run("restart", victim)
-		if err != nil && !strings.Contains(err.Error(), "no daemon") {
-			return err
-		}
-	}
-	return nil
-}
-
-// serviceStatus is what `stead status` says.
-type serviceStatus struct {
-	Name      string `json:"name"`
-	Phase     string `json:"phase"`
-	Instances []struct {
-		PID   int    `json:"pid"`
-		Phase string `json:"phase"`
-	} `json:"instances"`
-}
-
-func (a *attack) status() ([]serviceStatus, error) {
-	var out []byte
+// attempt runs fn with a stead, and ends that whatever happens. After a
+// failure its files stay for a look.
+func attempt(s *stead, fn func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- fn() }() // ends by itself, or with the process
 	var err error
-	for range 100 { // the daemon may be on its way
-		if out, err = a.stead.run("status", "--output", "json"); err == nil {
-			break
-		}
-		time.Sleep(50 * time.Millisecond)
+	select {
+	case err = <-done:
+	case <-time.After(s.o.duration + 5*patience):
+		err = errors.New("chaos itself did not come to an end")
 	}
+	if err == nil {
+		return os.RemoveAll(s.dir)
+	}
+	if _, e := s.call(patience, "daemon", "stop", "--services"); e != nil {
+		fmt.Println("and could not be stopped:", e)
+	}
+	for _, p := range s.processes() {
+		kill(p.pid)
+	}
+	fmt.Printf("kept for a look: %s\n", s.dir)
+	return err
+}
+
+// newTarget makes a stead with a manifest of services, from a function of its
+// directory.
+func newTarget(o options, services func(dir string) string) (*stead, error) {
+	s, err := newStead(o, "")
 	if err != nil {
 		return nil, err
 	}
+	text := "name: chaos\nservices:\n" + services(s.dir)
+	return s, os.WriteFile(filepath.Join(s.dir, "stead.yaml"), []byte(text), 0o644)
+}
+
+// describe is `daemon status`.
+func (s *stead) describe() (daemonStatus, error) {
+	var d daemonStatus
+	err := s.ask(&d, "daemon", "status", "--output", "json")
+	if err == nil && d.Runtime.PID == 0 {
+		err = errors.New("the daemon has no runtime")
+	}
+	return d, err
+}
+
+type daemonStatus struct {
+	PID        int `json:"pid"`
+	Goroutines int `json:"goroutines"`
+	Runtime    struct {
+		PID        int `json:"pid"`
+		Goroutines int `json:"goroutines"`
+	} `json:"runtime"`
+}
+
+// serviceStatus is what `stead status` says of a service.
+type serviceStatus struct {
+	Name       string   `json:"name"`
+	Want       string   `json:"want"`
+	Phase      string   `json:"phase"`
+	Cause      string   `json:"cause"`
+	Generation int      `json:"generation"`
+	URLs       []string `json:"urls"`
+	Instances  []struct {
+		PID  int    `json:"pid"`
+		Exit string `json:"exit"`
+	} `json:"instances"`
+}
+
+func (s *stead) status() ([]serviceStatus, error) {
 	var status struct {
 		Services []serviceStatus `json:"services"`
+		Problem  string          `json:"problem"`
 	}
-	err = json.Unmarshal(out, &status)
+	err := s.ask(&status, "status", "--output", "json")
+	if err == nil && status.Problem != "" {
+		err = errors.New("status: " + status.Problem)
+	}
 	return status.Services, err
 }
 
-// services returns the pid of each service.
-func (a *attack) services() (map[string]int, error) {
-	list, err := a.status()
-	pids := map[string]int{}
-	for _, s := range list {
-		for _, i := range s.Instances {
-			if i.PID > 0 {
-				pids[s.Name] = i.PID
+// running is what there is to be seen: services by name with their processes.
+func (s *stead) running() map[string][]process {
+	all := s.processes()
+	spines := map[int]bool{}
+	for _, p := range all {
+		spines[p.pid] = p.name == "stead-runtime-process"
+	}
+	by := map[string][]process{}
+	for _, p := range all {
+		if p.service() != "" && spines[p.parent] {
+			by[p.service()] = append(by[p.service()], p)
+		}
+	}
+	return by
+}
+
+// settle waits until every service is as the model says.
+func (s *stead) settle(m model) error {
+	var minded []string
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		list, err := s.status()
+		minded = nil
+		if err != nil {
+			minded = append(minded, err.Error())
+		}
+		alive := s.running()
+		for _, one := range list {
+			if text := m.mind(one, alive); text != "" {
+				minded = append(minded, text)
 			}
 		}
-	}
-	return pids, err
-}
-
-// runtimeFDs counts the descriptors of the runtime.
-func (a *attack) runtimeFDs() (int, error) {
-	pids, err := a.stead.pids()
-	if err != nil {
-		return 0, err
-	}
-	entries, err := os.ReadDir("/proc/" + strconv.Itoa(pids[1]) + "/fd")
-	return len(entries), err
-}
-
-// verify checks every promise.
-func (a *attack) verify() error {
-	if err := a.settle(); err != nil {
-		return err
-	}
-	return errors.Join(a.verifySteady(), a.verifyExits(), a.verifyFDs(), a.verifyEnd())
-}
-
-// settle waits until state equals what was asked for.
-func (a *attack) settle() error {
-	var list []serviceStatus
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		var err error
-		if list, err = a.status(); err != nil {
-			return err
-		}
-		ready := 0
-		for _, s := range list {
-			if s.Phase == "ready" {
-				ready++
-			}
-		}
-		if ready == steady+victims+tickers {
+		if len(minded) == 0 && len(list) == len(m) {
+			fmt.Printf("%d services are as was asked for\n", len(m))
 			return nil
 		}
 	}
-	return fmt.Errorf("not all services are ready: %+v", list)
+	return fmt.Errorf("the state is not what was asked for:\n  %s", strings.Join(minded, "\n  "))
 }
 
-func (a *attack) verifySteady() error {
-	pids, err := a.services()
-	if err != nil {
-		return err
-	}
-	for name, pid := range a.pids {
-		if pids[name] != pid {
-			return fmt.Errorf("%s had pid %d and has %d", name, pid, pids[name])
-		}
-	}
-	fmt.Printf("%d services that were not touched have their pids\n", len(a.pids))
-	return nil
-}
-
-// verifyExits compares the exit codes that services recorded with those that
-// stead tells.
-func (a *attack) verifyExits() error {
-	record, err := os.ReadFile(filepath.Join(a.dir, "record"))
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	out, err := a.stead.run("events", "--output", "json")
-	if err != nil {
-		return err
-	}
-	told := map[string]string{}
-	for _, line := range strings.Split(strings.TrimSpace(string(out)), "\n") {
-		var e struct {
-			Kind     string `json:"kind"`
-			Service  string `json:"service"`
-			Instance string `json:"instance"`
-			Text     string `json:"text"`
-		}
-		if err := json.Unmarshal([]byte(line), &e); err != nil {
-			return fmt.Errorf("%q: %w", line, err)
-		}
-		if e.Kind != "exit" {
-			continue
-		}
-		key := e.Service + "/" + e.Instance
-		if old, twice := told[key]; twice && old != e.Text {
-			return fmt.Errorf("%s is told to have ended twice: %q and %q", key, old, e.Text)
-		}
-		told[key] = e.Text
-	}
-	n := 0
-	for _, line := range strings.Split(strings.TrimSpace(string(record)), "\n") {
-		id, code, ok := strings.Cut(line, " ")
-		if !ok {
-			continue
-		}
-		parts := strings.Split(id, "/") // environment/project/service/number/replica/attempt
-		key := strings.Join(parts[2:], "/")
-		if text := told[key]; text != "exit code "+code && !strings.HasPrefix(text, "exit code "+code+";") {
-			return fmt.Errorf("%s recorded exit code %s; stead says %q", key, code, text)
-		}
-		n++
-	}
-	fmt.Printf("%d exit codes equal those that the services recorded\n", n)
-	return nil
-}
-
-// verifyFDs allows the runtime a few descriptors more, for pipes of instances
-// that are just being replaced.
-func (a *attack) verifyFDs() error {
-	fds, err := a.runtimeFDs()
-	if err != nil {
-		return err
-	}
-	fmt.Printf("the runtime had %d descriptors and has %d\n", a.fds, fds)
-	if fds > a.fds+8 {
-		return fmt.Errorf("the runtime leaks descriptors: %d, then %d", a.fds, fds)
-	}
-	return nil
-}
-
-// verifyEnd stops everything, and looks at what was written and what is left.
-func (a *attack) verifyEnd() error {
-	if _, err := a.stead.run("down"); err != nil {
-		return err
-	}
-	var errs []error
-	for i := range tickers {
-		errs = append(errs, a.verifyTicker(i))
-	}
-	_, left, err := a.stead.end()
-	_ = a.daemon.Wait()
-	if left > 0 {
-		err = errors.Join(err, fmt.Errorf("%d processes are left", left))
-	}
-	return errors.Join(append(errs, err)...)
-}
-
-// verifyTicker checks that every line of a ticker is in the log once. The one
-// that was noted but cut off by a kill may be missing.
-func (a *attack) verifyTicker(i int) error {
-	name := fmt.Sprintf("ticker%d", i)
-	out, err := a.stead.run("logs", "--no-prefix", name)
-	if err != nil {
-		return err
-	}
-	seen := map[int]int{}
-	for _, line := range strings.Split(string(out), "\n") {
-		text, ok := strings.CutPrefix(line, "tick ")
-		if !ok {
-			continue
-		}
-		n, err := strconv.Atoi(text)
+// orphans fails when something runs that stead does not know.
+func (s *stead) orphans() error {
+	strangers := map[int]process{}
+	for round := range 2 { // what is there once may be on its way out
+		time.Sleep(time.Duration(round) * 500 * time.Millisecond)
+		list, err := s.status()
 		if err != nil {
-			return fmt.Errorf("%s: line %q", name, line)
+			return err
 		}
-		seen[n]++
+		now := map[int]process{}
+		for _, p := range s.unknown(list) {
+			if _, before := strangers[p.pid]; before || round == 0 {
+				now[p.pid] = p
+			}
+		}
+		strangers = now
 	}
-	text, err := os.ReadFile(filepath.Join(a.dir, fmt.Sprintf("count%d", i)))
-	if err != nil {
+	for _, p := range strangers {
+		return fmt.Errorf("%d processes that stead does not know, one is pid %d, child of %d: %s (STEAD_ID %q)",
+			len(strangers), p.pid, p.parent, p.command, p.id)
+	}
+	brains, spines := len(s.named("steadd")), len(s.named("stead-runtime-process"))
+	if brains != 1 || spines != 1 {
+		return fmt.Errorf("%d daemons and %d runtimes run", brains, spines)
+	}
+	fmt.Println("no process runs that stead does not know")
+	return nil
+}
+
+// unknown returns processes that neither are stead's own nor descend from an
+// instance it tells of.
+func (s *stead) unknown(list []serviceStatus) []process {
+	all := s.processes()
+	parents, known := map[int]int{}, map[int]bool{}
+	for _, p := range all {
+		parents[p.pid] = p.parent
+	}
+	for _, one := range list {
+		for _, i := range one.Instances {
+			known[i.PID] = true
+		}
+	}
+	var strangers []process
+	for _, p := range all {
+		at := p.pid
+		for at > 1 && !known[at] {
+			at = parents[at]
+		}
+		if at <= 1 && p.name != "steadd" && p.name != "stead-runtime-process" {
+			strangers = append(strangers, p)
+		}
+	}
+	return strangers
+}
+
+// finish stops everything, and fails when something is left.
+func (s *stead) finish() error {
+	if _, err := s.call(patience, "daemon", "stop", "--services"); err != nil {
 		return err
 	}
-	last, _ := strconv.Atoi(string(text))
-	missing := 0
-	for n := 1; n <= last; n++ {
-		switch {
-		case seen[n] > 1:
-			return fmt.Errorf("%s: line %d is there %d times", name, n, seen[n])
-		case seen[n] == 0:
-			missing++
-		}
+	left := s.processes()
+	if len(left) > 0 {
+		return fmt.Errorf("%d processes are left after the stop, one is pid %d: %s", len(left), left[0].pid, left[0].command)
 	}
-	fmt.Printf("%s: %d lines, each once; %d noted, but cut off by a kill\n", name, last-missing, missing)
-	if missing > a.kills["ticker"]+1 {
-		return fmt.Errorf("%s: %d lines are missing", name, missing)
-	}
+	fmt.Println("nothing is left after the stop")
 	return nil
 }

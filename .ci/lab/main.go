@@ -1,7 +1,7 @@
 // Command lab measures stead against its budgets, and attacks it.
 //
 //	lab bench [-rows status,crash,idle] [-n 10,100,500,1000] [-samples 300]
-//	lab chaos [-duration 1m] [-seed N]
+//	lab chaos [-mode storm|spine|disk|readonly] [-duration 1m] [-seed N]
 //
 // Each row of bench is measured in rounds that alternate with a floor in the
 // same run: a bare Go fork+exec supervisor, or an empty Go program. Only
@@ -30,6 +30,7 @@ type options struct {
 	rounds   int
 	idle     int
 	user     int
+	mode     string
 	duration time.Duration
 	seed     uint64
 }
@@ -44,6 +45,7 @@ func main() {
 	flags.IntVar(&o.rounds, "rounds", 3, "rounds of idle")
 	flags.IntVar(&o.idle, "idle", 10, "seconds over which idle services are watched; the budget is over 60")
 	flags.IntVar(&o.user, "user", 0, "run services and stead as this uid (needs root)")
+	flags.StringVar(&o.mode, "mode", "storm", "of chaos: storm, spine (kill -9 of the runtime), disk (full), readonly (state); the last two need root")
 	flags.DurationVar(&o.duration, "duration", time.Minute, "how long chaos lasts")
 	flags.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "of chaos; printed")
 	if len(os.Args) < 2 {

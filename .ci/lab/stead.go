@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -33,17 +36,54 @@ func newStead(o options, manifest string) (*stead, error) {
 	return s, os.WriteFile(filepath.Join(dir, "stead.yaml"), []byte(manifest), 0o644)
 }
 
-// run runs the CLI in the project.
-func (s *stead) run(args ...string) ([]byte, error) {
-	cmd := exec.Command(filepath.Join(s.o.bin, "stead"), args...)
+// home is the STEAD_HOME.
+func (s *stead) home() string { return s.dir + "/home" }
+
+// command is a call of one of the binaries in the project.
+func (s *stead) command(ctx context.Context, binary string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, filepath.Join(s.o.bin, binary), args...)
 	cmd.Dir = s.dir
-	cmd.Env = append(os.Environ(), "STEAD_HOME="+s.dir+"/home", "STEAD_ORPHAN_TTL=60s", "HOME="+s.dir)
+	cmd.Env = append(os.Environ(), "STEAD_HOME="+s.home(), "STEAD_ORPHAN_TTL=60s", "HOME="+s.dir)
 	cmd.SysProcAttr = credential(s.o)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
+	cmd.WaitDelay = time.Second // what the CLI starts may hold its output
+	return cmd
+}
+
+// run runs the CLI in the project.
+func (s *stead) run(args ...string) ([]byte, error) { return s.call(runLimit, args...) }
+
+// errHangs is a call that did not end.
+var errHangs = errors.New("hangs")
+
+// runLimit is longer than a thousand services take to start or stop.
+const runLimit = 5 * time.Minute
+
+// call runs the CLI and fails when it takes longer than the limit.
+func (s *stead) call(limit time.Duration, args ...string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	out, err := s.command(ctx, "stead", args...).CombinedOutput()
+	switch {
+	case ctx.Err() != nil:
+		return out, fmt.Errorf("stead %s: %w: no end within %v\n%s", strings.Join(args, " "), errHangs, limit, out)
+	case err != nil:
 		return out, fmt.Errorf("stead %s: %w\n%s", strings.Join(args, " "), err, out)
 	}
 	return out, nil
+}
+
+// ask runs the CLI and decodes what it says.
+func (s *stead) ask(answer any, args ...string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	cmd := s.command(ctx, "stead", args...)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		return fmt.Errorf("stead %s: %w\n%s", strings.Join(args, " "), err, said.Bytes())
+	}
+	return json.Unmarshal(out, answer)
 }
 
 func credential(o options) *syscall.SysProcAttr {

@@ -158,7 +158,7 @@ func load(_ context.Context, req daemon.LoadRequest) (daemon.Loaded, error) {
 type keeper struct{ store *state.Store }
 
 func (k keeper) Commit(b daemon.Batch) error {
-	batch := state.Batch{Boot: b.Boot, Services: b.Services, Specs: b.Specs, Ports: b.Ports}
+	batch := state.Batch{Boot: b.Boot, Noted: state.Noted(b.Noted), Services: b.Services, Specs: b.Specs, Ports: b.Ports}
 	for id, p := range b.Projects {
 		if batch.Projects == nil {
 			batch.Projects = map[string]json.RawMessage{}
@@ -189,7 +189,7 @@ func (k keeper) Events(after uint64, limit int) ([]daemon.Event, error) {
 
 func restore(c state.Contents) (daemon.Restored, error) {
 	restored := daemon.Restored{
-		Boot: c.Boot, Projects: map[string]daemon.Project{}, Services: c.Services,
+		Boot: c.Boot, Noted: daemon.Noted(c.Noted), Projects: map[string]daemon.Project{}, Services: c.Services,
 		Specs: c.Specs, Ports: c.Ports, LastEvent: c.LastEvent,
 	}
 	for id, text := range c.Projects {

@@ -73,6 +73,11 @@ func (c *changes) apply(b Batch) error {
 			return err
 		}
 	}
+	if b.Noted != (Noted{}) {
+		if err := c.put(metaBucket, []byte(notedKey), b.Noted); err != nil {
+			return err
+		}
+	}
 	if err := putAll(c, projectsBucket, stringKey, b.Projects, func(v json.RawMessage) bool { return v == nil }); err != nil {
 		return err
 	}

@@ -28,6 +28,11 @@ func read(tx *bolt.Tx) (*Contents, error) {
 			return nil, damaged("%s: %v", bootKey, err)
 		}
 	}
+	if text := tx.Bucket([]byte(metaBucket)).Get([]byte(notedKey)); text != nil {
+		if err := json.Unmarshal(text, &c.Noted); err != nil {
+			return nil, damaged("%s: %v", notedKey, err)
+		}
+	}
 	err := each(tx, projectsBucket, func(k []byte, v json.RawMessage) error {
 		c.Projects[string(k)] = v
 		return nil

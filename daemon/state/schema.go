@@ -26,6 +26,7 @@ const (
 	schemaKey = "schema"
 	totalsKey = "totals"
 	bootKey   = "boot"
+	notedKey  = "noted"
 )
 
 // A migration takes a database from one schema to the next.

@@ -51,6 +51,7 @@ type Recovery struct {
 // Contents is everything that a Store remembers, but for the events.
 type Contents struct {
 	Boot      string                     // boot id at the last commit
+	Noted     Noted                      // as the caller left it
 	Projects  map[string]json.RawMessage // by project ID; the value is the caller's
 	Services  []supervisor.Service       // in the order of their names
 	Specs     map[runtime.ID]runtime.Spec
@@ -63,12 +64,19 @@ type Contents struct {
 // map, or port 0, deletes.
 type Batch struct {
 	Boot     string
+	Noted    Noted
 	Projects map[string]json.RawMessage
 	Services map[supervisor.Name]*supervisor.Service
 	Specs    map[runtime.ID]*runtime.Spec
 	Handles  map[runtime.ID]*runtime.Handle
 	Ports    map[string]int
 	Events   []Event
+}
+
+// Noted says up to where the exits that a runtime reports are among the events.
+type Noted struct {
+	Runtime  string // its nonce
+	Sequence uint64
 }
 
 // Event is a transition. The newest 10,000 are kept.

@@ -47,8 +47,14 @@ func main() {
 	for n := range *lines {
 		fmt.Println("line", n+1)
 	}
-	if *every > 0 {
+	if *every > 0 && *write == "" {
 		go tick()
+	}
+	if *write != "" {
+		go writeLines()
+	}
+	if *exitNext != "" {
+		time.AfterFunc(*after, exitWithNext)
 	}
 	if *exit >= 0 {
 		time.AfterFunc(*after, func() { end(*exit) })
