@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/stead-dev/stead/runtime"
@@ -217,7 +218,7 @@ func (d *Daemon) refuse(dr *draft, err error) {
 	if d.broken == "" {
 		d.log.Error("the state cannot be written", "err", err)
 	}
-	d.broken = err.Error()
+	d.broken = strings.TrimSuffix(err.Error(), ": "+runtime.Class(err).Error())
 	d.publish()
 	for _, r := range dr.answers {
 		r.done <- refused(err)
