@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/stead-dev/stead/runtime"
@@ -233,7 +234,7 @@ func (d *Daemon) refuse(dr *draft, err error) {
 		// Being left to be committed, this also makes the loop try again.
 		d.note(Event{Time: dr.now, Kind: EventDaemon, Text: "the state cannot be written: " + err.Error()})
 	}
-	d.broken = err.Error()
+	d.broken = strings.TrimSuffix(err.Error(), ": "+runtime.Class(err).Error())
 	d.publish()
 	for _, r := range dr.answers {
 		r.done <- refused(err)

@@ -35,7 +35,7 @@ func (h Home) Make() error {
 	// Whoever may look into Run may connect to what listens there, on systems
 	// where the mode of the socket itself means nothing.
 	if err := os.Chmod(h.Run, 0o700); err != nil {
-		return fmt.Errorf("make %s private: %w", h.Run, err)
+		return explainMake("make "+h.Run+" private", err)
 	}
 	return nil
 }
@@ -44,7 +44,7 @@ func (h Home) Make() error {
 // to this user alone.
 func makeOwn(dir string, stat func(string) (fs.FileInfo, error)) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return explainMake(dir, err)
+		return explainMake("make "+dir, err)
 	}
 	info, err := stat(dir)
 	if err != nil {
@@ -69,8 +69,8 @@ func makeOwn(dir string, stat func(string) (fs.FileInfo, error)) error {
 }
 
 // explainMake says what stands behind the common reasons for which a
-// directory cannot be made.
-func explainMake(dir string, err error) error {
+// directory cannot be made, or made private.
+func explainMake(what string, err error) error {
 	hint, class := "set STEAD_HOME to a directory that stead may use", error(runtime.Invalid)
 	switch {
 	case errors.Is(err, syscall.EROFS):
@@ -78,5 +78,5 @@ func explainMake(dir string, err error) error {
 	case errors.Is(err, syscall.ENOSPC):
 		hint, class = "the disk is full: make room, or set STEAD_HOME to a directory on another one", runtime.Unavailable
 	}
-	return runtime.WithHint(fmt.Errorf("make %s: %w: %w", dir, err, class), hint)
+	return runtime.WithHint(fmt.Errorf("%s: %w: %w", what, err, class), hint)
 }

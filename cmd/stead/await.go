@@ -33,6 +33,7 @@ func (c *cli) await(ctx context.Context, client steadpb.DaemonClient, sel *stead
 	}
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
+	problem := ""
 	for !b.settled() {
 		select {
 		case update, more := <-updates:
@@ -40,6 +41,11 @@ func (c *cli) await(ctx context.Context, client steadpb.DaemonClient, sel *stead
 				return streamEnd(ctx, result)
 			}
 			b.update(update)
+			if now := update.DaemonProblem; now != problem && now != "" { // what is waited for may wait for this
+				v.end(b, time.Now())
+				c.warn("%s", now)
+			}
+			problem = update.DaemonProblem
 			v.show(b, time.Now())
 		case now := <-ticker.C:
 			v.show(b, now)

@@ -20,6 +20,8 @@ type homestead struct {
 	*testing.T
 	dir  string // of the project
 	home string // STEAD_HOME
+
+	unmount func() // home, when it is a file system of its own
 }
 
 // newHomestead makes a project of a manifest; what runs is ended with the test,
@@ -55,6 +57,9 @@ func (h *homestead) leave() {
 	for _, pid := range processesOf(h.dir) {
 		h.Errorf("process %d was left behind", pid)
 		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	if h.unmount != nil {
+		h.unmount()
 	}
 	_ = os.RemoveAll(h.dir)
 }
