@@ -29,15 +29,6 @@ func (b Batch) empty() bool {
 	return len(b.Projects) == 0 && len(b.Services) == 0 && len(b.Specs) == 0 && len(b.Ports) == 0 && b.Boot == ""
 }
 
-// Noted says which exits have become Events for good: those that this runtime
-// reported with a sequence up to this one. A daemon that is killed may not
-// have made the runtime forget them, and is followed by one that is told of
-// them again.
-type Noted struct {
-	Runtime  string // nonce
-	Sequence uint64
-}
-
 // Restored is what a Store held when the daemon started.
 type Restored struct {
 	Boot      string
