@@ -56,9 +56,10 @@ type Daemon struct {
 	state    supervisor.State
 	projects map[string]Project
 	specs    map[runtime.ID]runtime.Spec
-	deferred []message // facts that wait for a state that can be written again
-	noted    Noted     // facts that were applied; exits up to there have their transitions
-	forgot   uint64    // sequence up to which the runtime was told to forget
+	deferred []message        // facts that wait for a state that can be written again
+	noted    Noted            // facts that were applied; exits up to there have their transitions
+	told     map[exitKey]bool // while a new runtime tells the present: exits that are events already
+	forgot   uint64           // sequence up to which the runtime was told to forget
 	forgotAt time.Time
 	saved    time.Time // when the last commit was made
 	unsaved  Batch     // transitions, and what follows from facts: committed later, see commit

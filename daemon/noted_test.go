@@ -81,3 +81,23 @@ func TestExitLostInTheMiddleOfThePresent(t *testing.T) {
 		t.Errorf("%d notes, want 6", len(dr.notes))
 	}
 }
+
+// A runtime that follows one that was killed tells what that had told and
+// nobody had made it forget.
+func TestExitToldAgainByTheNextRuntime(t *testing.T) {
+	store := newMemory()
+	d := New(Options{Store: store, Log: slog.New(slog.DiscardHandler), Restored: Restored{Noted: Noted{Runtime: "n", Sequence: 7}}})
+	store.events = []Event{{Sequence: 1, Project: "p", Service: "web", Instance: "1/0/1", Kind: EventExit}}
+	d.note(Event{Project: "p", Service: "web", Instance: "1/0/2", Kind: EventExit}) // not committed yet
+	dr := d.newDraft()
+	d.apply(dr, message{link: &linkChange{attached: true, nonce: "m"}})
+	for attempt := 1; attempt <= 3; attempt++ {
+		id := runtime.InstanceID{ID: runtime.ID{Environment: Environment, Project: "p", Service: "web", Number: 1}, Attempt: attempt}
+		d.apply(dr, message{report: &runtime.Event{
+			Kind: runtime.ExitedEvent, Sequence: uint64(attempt), ID: id.ID, Instance: id, Exit: &runtime.Exit{Lost: attempt == 3},
+		}})
+	}
+	if len(dr.notes) != 1 || dr.notes[0].Instance != "1/0/3" {
+		t.Errorf("told: %+v, want the exit of 1/0/3 alone", dr.notes)
+	}
+}

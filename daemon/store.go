@@ -56,15 +56,6 @@ func merge[K comparable, V any](into *map[K]V, from map[K]V) {
 	maps.Copy(*into, from)
 }
 
-// Noted says which exits have become Events for good: those that this runtime
-// reported with a sequence up to this one. A daemon that is killed may not
-// have made the runtime forget them, and is followed by one that is told of
-// them again.
-type Noted struct {
-	Runtime  string // nonce
-	Sequence uint64
-}
-
 // Restored is what a Store held when the daemon started.
 type Restored struct {
 	Boot      string

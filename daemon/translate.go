@@ -60,8 +60,9 @@ func (d *Daemon) translate(dr *draft, e runtime.Event) {
 		dr.events = append(dr.events, supervisor.InstanceExited{
 			ID: id, Replica: e.Instance.Replica, Attempt: e.Instance.Attempt, Text: text, Success: e.Exit.Success(), Time: e.Time,
 		})
-		if !known {
-			dr.note(Event{Project: id.Project, Service: id.Service, Generation: id.Number, Instance: instanceLabel(e.Instance), Kind: EventExit, Text: text})
+		exit := Event{Project: id.Project, Service: id.Service, Generation: id.Number, Instance: instanceLabel(e.Instance), Kind: EventExit, Text: text}
+		if !known && !dr.told[exit.exitKey()] {
+			dr.note(exit)
 		}
 	case runtime.SummaryEvent:
 		if known {
@@ -71,14 +72,6 @@ func (d *Daemon) translate(dr *draft, e runtime.Event) {
 			Project: id.Project, Service: id.Service, Generation: id.Number, Kind: EventExit,
 			Text: fmt.Sprintf("ended %d times more, while nobody was there to note each", e.Summary),
 		})
-	}
-}
-
-// advance notes that e was applied. The present comes in any order, so only
-// its end says up to where all is there; changes come one by one after that.
-func (dr *draft) advance(e runtime.Event) {
-	if e.Kind == runtime.SyncedEvent || e.Sequence == dr.noted.Sequence+1 {
-		dr.noted.Sequence = max(dr.noted.Sequence, e.Sequence)
 	}
 }
 

@@ -20,6 +20,7 @@ type draft struct {
 	batch    Batch
 	notes    []Event
 	noted    Noted
+	told     map[exitKey]bool
 	forgot   uint64
 	lost     string
 	answers  []*request
@@ -53,7 +54,7 @@ func (d *Daemon) turn(ctx context.Context, batch []message) {
 	d.deferred = nil
 	d.state, d.projects, d.lost = next, dr.projects, dr.lost
 	d.specs = with(d.specs, dr.batch.Specs)
-	d.noted, d.forgot = dr.noted, dr.forgot
+	d.noted, d.told, d.forgot = dr.noted, dr.told, dr.forgot
 	d.publish()
 	for _, r := range dr.answers {
 		r.done <- nil
@@ -82,6 +83,7 @@ func (d *Daemon) newDraft() *draft {
 		now:      time.Now(),
 		projects: d.projects,
 		noted:    d.noted,
+		told:     d.told,
 		forgot:   d.forgot,
 		lost:     d.lost,
 		batch:    Batch{Boot: d.boot, Ports: d.ports.uncommitted()},
@@ -108,8 +110,8 @@ func (d *Daemon) apply(dr *draft, m message) {
 		dr.events = append(dr.events, m.event)
 	case m.link != nil && m.link.attached:
 		dr.lost, dr.forgot = "", 0
-		if m.link.nonce != dr.noted.Runtime {
-			dr.noted = Noted{Runtime: m.link.nonce}
+		if m.link.nonce != dr.noted.Runtime || dr.noted.Sequence == 0 { // its present was never heard to the end
+			dr.noted, dr.told = Noted{Runtime: m.link.nonce}, d.toldExits()
 		}
 		dr.events = append(dr.events, supervisor.Attached{})
 	case m.link != nil:

@@ -27,11 +27,10 @@ func (a *attack) audit() error {
 
 // owner returns environment/project of the services, from one that runs.
 func (a *attack) owner() (string, error) {
-	p, ok := a.leader("steady0")
-	if !ok {
-		return "", errors.New("steady0 does not run")
+	for _, list := range a.running() {
+		return strings.Join(strings.Split(list[0].id, "/")[:2], "/"), nil
 	}
-	return strings.Join(strings.Split(p.id, "/")[:2], "/"), nil
+	return "", errors.New("no service runs")
 }
 
 // auditSteady compares pids as stead tells them, and as they are.

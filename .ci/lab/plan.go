@@ -39,7 +39,7 @@ func next(random *rand.Rand, calm bool) strike {
 		verb:   []string{"up", "down", "restart", "restart"}[random.IntN(4)],
 		code:   1 + random.IntN(60),
 		times:  2 + random.IntN(3),
-		after:  time.Duration(random.IntN(40)) * time.Millisecond,
+		after:  time.Duration(1+random.IntN(40)) * time.Millisecond,
 		away:   time.Duration(random.IntN(1200)) * time.Millisecond,
 		pause:  time.Duration(10+random.IntN(150)) * time.Millisecond,
 	}

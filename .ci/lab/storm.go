@@ -73,20 +73,27 @@ type attack struct {
 }
 
 func storm(o options) error {
-	s, err := newTarget(o, stormServices(o))
+	a, err := newAttack(o, stormServices(o))
 	if err != nil {
 		return err
 	}
-	a := &attack{
+	return attempt(a.stead, a.run)
+}
+
+func newAttack(o options, services func(dir string) string) (*attack, error) {
+	s, err := newTarget(o, services)
+	if err != nil {
+		return nil, err
+	}
+	return &attack{
 		stead: s, random: rand.New(rand.NewPCG(o.seed, 0)), model: model{}, urls: map[string]string{}, pids: map[string]int{},
 		struck: map[string]int{}, killed: map[string]bool{}, events: ledger{},
 		client: http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}},
-	}
-	return attempt(s, a.run)
+	}, nil
 }
 
 func (a *attack) run() error {
-	if err := a.begin(); err != nil {
+	if err := a.begin(steady); err != nil {
 		return err
 	}
 	steadies := map[string]string{}
@@ -106,8 +113,9 @@ func (a *attack) run() error {
 	return a.audit()
 }
 
-// begin starts everything, and notes what must not change.
-func (a *attack) begin() error {
+// begin starts everything, so many steady services among it, and notes what
+// must not change.
+func (a *attack) begin(steady int) error {
 	if err := a.start(); err != nil {
 		return err
 	}

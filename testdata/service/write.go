@@ -11,6 +11,7 @@ import (
 
 var (
 	write    = flag.String("write", "", "write numbered lines to stdout and stderr each -every, noted in -count: plain, partial or long")
+	most     = flag.Int("most", 0, "with -write: so many lines, then no more")
 	exitNext = flag.String("exit-next", "", "exit after -after with a code that goes up from 1 to 99, kept in this file")
 )
 
@@ -48,6 +49,9 @@ func writeLines() {
 	noted, id := openNumber(*count), os.Getenv("STEAD_ID")
 	n := noted.get()
 	for range time.Tick(*every) {
+		if *most > 0 && n >= *most {
+			return
+		}
 		n++
 		noted.set(n)
 		line, rest := fmt.Sprintf("out %d %s ", n, id), fill(n)
