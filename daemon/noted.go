@@ -40,7 +40,7 @@ func (d *Daemon) toldExits() map[exitKey]bool {
 		d.log.Warn("exits may be told again", "err", err)
 	}
 	told := map[exitKey]bool{}
-	for _, e := range append(events, d.pending...) {
+	for _, e := range append(events, d.unsaved.Events...) {
 		if e.Kind == EventExit && e.Instance != "" {
 			told[e.exitKey()] = true
 		}
