@@ -200,7 +200,7 @@ func TestUpOnTerminal(t *testing.T) {
   {"services": [{"project": "shop", "projectId": "/shop", "name": "web", "want": "down", "phase": "stopping", "generation": 1}]},
   {"services": [{"project": "shop", "projectId": "/shop", "name": "web", "want": "down", "phase": "stopped", "generation": 1}]}]}}`)
 	w := onPty(t, home, "up")
-	w.sees("web  \x1b[33mstarting\x1b[0m  \x1b[2m0.1")
+	w.sees("web  \x1b[33mstarting\x1b[0m  \x1b[2m0.")
 	w.sees("\x1b[1A")
 	w.sees("web  \x1b[32mready\x1b[0m")
 	w.sees("1 of 1 service up")

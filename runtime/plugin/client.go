@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync"
 
 	"google.golang.org/grpc"
 
@@ -20,6 +21,10 @@ type Client struct {
 	description runtime.Description
 	release     context.CancelFunc // ends hold
 	done        chan struct{}
+
+	// answering is held for reading while the answer to a Shutdown is awaited:
+	// hold's stream ends at the same time, and must not take it away.
+	answering sync.RWMutex
 }
 
 // Description returns what the runtime answered when the client attached.
@@ -44,7 +49,9 @@ func (c *Client) hold(stream grpc.ServerStreamingClient[runtimepb.HoldResponse])
 	defer c.release() // go-plugin waits for it
 	for {
 		if _, err := stream.Recv(); err != nil {
+			c.answering.Lock()
 			c.conn.Close() // it would try to connect again, for ever
+			c.answering.Unlock()
 			return
 		}
 	}
@@ -136,6 +143,8 @@ func (c *Client) Logs(ctx context.Context, query runtime.LogQuery, fn func(runti
 // Shutdown implements runtime.Runtime. The runtime's process ends right after
 // it has answered.
 func (c *Client) Shutdown(ctx context.Context) error {
+	c.answering.RLock()
+	defer c.answering.RUnlock()
 	_, err := c.rpc.Shutdown(ctx, &runtimepb.ShutdownRequest{})
 	return errorFromStatus(ctx, err)
 }

@@ -31,8 +31,8 @@ func TestShutdownLeavesNothing(t *testing.T) {
 	if err := c.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	within(t, time.Second, "Done", c.Done())
-	within(t, time.Second, "Done of another client", other.Done())
+	within(t, 10*time.Second, "Done", c.Done())
+	within(t, 10*time.Second, "Done of another client", other.Done())
 	eventually(t, "the process ends", func() bool { return !alive(r.PID) })
 	left, err := os.ReadDir(dir)
 	if err != nil || len(left) != 2 || left[0].Name() != "log" || left[1].Name() != lockName {
@@ -116,7 +116,7 @@ func TestHungRuntimeIsReplaced(t *testing.T) {
 	if next.Description().Nonce == c.Description().Nonce {
 		t.Error("it is still the same")
 	}
-	within(t, time.Second, "Done of the old one's client", c.Done())
+	within(t, 10*time.Second, "Done of the old one's client", c.Done())
 	eventually(t, "the old one is gone", func() bool { return !alive(r.PID) })
 }
 
