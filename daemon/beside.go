@@ -5,7 +5,9 @@ import (
 	"context"
 	"maps"
 	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/stead-dev/stead/runtime"
@@ -51,7 +53,7 @@ func (d *Daemon) Command(_ context.Context, name supervisor.Name, req CommandReq
 	if !ok {
 		return runtime.Spec{}, wrapClass("project "+name.Project+" is not known", runtime.NotFound)
 	}
-	spec := runtime.Spec{Dir: req.Directory, Inherited: req.Environment}
+	spec := runtime.Spec{Dir: req.Directory, Inherited: req.Environment, Environment: addresses(project)}
 	if name.Service != "" {
 		service, ok := project.Services[name.Service]
 		if !ok {
@@ -76,6 +78,20 @@ func (d *Daemon) Command(_ context.Context, name supervisor.Name, req CommandReq
 		Restart:     runtime.Restart{Policy: runtime.RestartNo},
 		Stop:        runtime.Stop{Signal: "TERM", Grace: commandGrace},
 	}, nil
+}
+
+// addresses says where the services of a project are reached, in the variables
+// that services get of those they depend on: STEAD_<NAME>_URL, of the first
+// port.
+func addresses(p Project) map[string]string {
+	environment := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(p.Services)) {
+		variable := strings.Replace(runtime.PortVariable(name), "PORT_", "STEAD_", 1) + "_URL"
+		if urls := p.Services[name].URLs; len(urls) > 0 && environment[variable] == "" {
+			environment[variable] = urls[0]
+		}
+	}
+	return environment
 }
 
 // withPorts adds the variables of a service's fixed ports to its environment.

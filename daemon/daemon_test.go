@@ -417,6 +417,7 @@ func TestCommandRunsInTheEnvironmentOfItsService(t *testing.T) {
 	h := newHome(t, nil, service("web", func(s *Service) {
 		s.Spec.Environment = map[string]string{"LEVEL": "debug"}
 		s.Spec.Ports = []runtime.Port{{Name: "http", Number: 9001}}
+		s.URLs = []string{"http://127.0.0.1:9001"}
 	}))
 	if _, err := h.Up(context.Background(), UpRequest{Environment: []string{"PATH=/bin"}}); err != nil {
 		t.Fatal(err)
@@ -424,6 +425,10 @@ func TestCommandRunsInTheEnvironmentOfItsService(t *testing.T) {
 	spec, err := h.Command(context.Background(), serviceName("shop-1", "web"), CommandRequest{Command: []string{"env"}})
 	if err != nil {
 		t.Fatal(err)
+	}
+	project, err := h.Command(context.Background(), serviceName("shop-1", ""), CommandRequest{Command: []string{"env"}})
+	if err != nil || !maps.Equal(project.Environment, map[string]string{"STEAD_WEB_URL": "http://127.0.0.1:9001"}) {
+		t.Errorf("of the project: %v, %v", project.Environment, err)
 	}
 	want := map[string]string{"LEVEL": "debug", "PORT": "9001", "PORT_HTTP": "9001"}
 	if !maps.Equal(spec.Environment, want) || !slices.Equal(spec.Inherited, []string{"PATH=/bin"}) || len(spec.Ports) > 0 {

@@ -95,8 +95,12 @@ func FromError(err error) error {
 	class := classOf(wire.Code())
 	if !wire.IsRemote() && (class == runtime.Internal || class == runtime.Unavailable || broken(err)) {
 		// Not a word of the daemon: the connection broke.
-		lost := &callError{text: "the connection to the daemon broke: " + wire.Message(), wraps: []error{runtime.Unavailable}}
-		return runtime.WithHint(lost, "see `stead daemon status`; services keep running without the daemon")
+		why := wire.Message()
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			why = "it has ended" // what the framing lacks tells nobody anything
+		}
+		lost := &callError{text: "the connection to the daemon broke: " + why, wraps: []error{runtime.Unavailable}}
+		return runtime.WithHint(lost, "services keep running without the daemon; `stead status` brings it back")
 	}
 	return restore(wire, class)
 }
