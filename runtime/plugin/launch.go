@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -23,7 +24,8 @@ type LaunchOptions struct {
 	// LogFile gets what the runtime writes to stdout and stderr; appended to, 0600.
 	LogFile string
 	// Scope starts it in a systemd scope of its own with a delegated cgroup,
-	// where there is a systemd; else it is started plainly, and the log says so.
+	// where there is a systemd that answers within 1.5 s; else it is started
+	// plainly, and the log says so.
 	Scope bool
 	Log   *slog.Logger
 }
@@ -59,7 +61,7 @@ func launch(ctx context.Context, o LaunchOptions) (*Client, error) {
 		scoped, err := scope(argv)
 		if err == nil {
 			var c *Client
-			if c, err = launchArgv(ctx, o, scoped); err == nil {
+			if c, err = launchArgv(ctx, inScope(o), scoped, scopeLimit); err == nil {
 				return c, nil
 			}
 		}
@@ -68,18 +70,21 @@ func launch(ctx context.Context, o LaunchOptions) (*Client, error) {
 		}
 		o.Log.Info("runtime is started without a systemd scope", "err", err)
 	}
-	return launchArgv(ctx, o, argv)
+	return launchArgv(ctx, o, argv, launchTimeout)
 }
 
 // launchArgv starts argv until a runtime serves: the one it started, or the
-// one that was quicker.
-func launchArgv(ctx context.Context, o LaunchOptions, argv []string) (*Client, error) {
+// one that was quicker. When no runtime has even begun after limit, what was
+// started is killed.
+func launchArgv(ctx context.Context, o LaunchOptions, argv []string, limit time.Duration) (*Client, error) {
 	for {
 		p, err := spawn(o, argv)
 		if err != nil {
 			return nil, err
 		}
+		patience := time.AfterFunc(limit, func() { p.killUnlessBegun(o.Dir, limit) }) // waits for nothing
 		c, err := awaitRuntime(ctx, o.Dir, p.exited)
+		patience.Stop()
 		if c != nil || err != nil {
 			return c, err
 		}
@@ -133,7 +138,10 @@ func awaitRuntime(ctx context.Context, dir string, over <-chan struct{}) (*Clien
 
 // spawned is a process that was started.
 type spawned struct {
+	name    string
+	process *os.Process
 	state   *os.ProcessState // set when exited is closed
+	hung    atomic.Int64     // the limit that it did not keep, 0: none
 	exited  chan struct{}
 	logFile string
 	logFrom int64 // where its own lines begin
@@ -157,7 +165,7 @@ func spawn(o LaunchOptions, argv []string) (*spawned, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	p := &spawned{exited: make(chan struct{}), logFile: o.LogFile, logFrom: from}
+	p := &spawned{name: argv[0], process: cmd.Process, exited: make(chan struct{}), logFile: o.LogFile, logFrom: from}
 	go func() { // ends with the process; nobody waits for it, for that one is to outlive us
 		defer close(p.exited)
 		_ = cmd.Wait()
@@ -166,9 +174,23 @@ func spawn(o LaunchOptions, argv []string) (*spawned, error) {
 	return p, nil
 }
 
+// killUnlessBegun ends a process that has not become a runtime. One that has
+// takes the lock first, and then may have much to do; until then it has done
+// nothing, so that killing it costs nothing either.
+func (p *spawned) killUnlessBegun(dir string, limit time.Duration) {
+	if free, err := lockIsFree(dir); !free || err != nil {
+		return
+	}
+	p.hung.Store(int64(limit))
+	_ = p.process.Kill() // fails when it has just ended
+}
+
 // failure is why the process, which has exited, did not get to serve.
 func (p *spawned) failure() error {
 	err := fmt.Errorf("it ended with %s before it served: %w", p.state, runtime.Internal)
+	if limit := time.Duration(p.hung.Load()); limit != 0 {
+		err = fmt.Errorf("%s did nothing for %s and was killed: %w", filepath.Base(p.name), limit, runtime.Unavailable)
+	}
 	lines, readErr := lastLines(p.logFile, p.logFrom)
 	if readErr != nil {
 		return errors.Join(err, readErr)

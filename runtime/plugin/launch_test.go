@@ -159,6 +159,59 @@ func TestBrokenBinary(t *testing.T) {
 	}
 }
 
+// A systemd whose bus hangs must not keep a daemon from its runtime.
+func TestHangingLauncherIsKilled(t *testing.T) {
+	t.Parallel()
+	o := options(tempDir(t), "runtime")
+	begin := time.Now()
+	_, err := launchArgv(t.Context(), o, []string{"sleep", "1000"}, 50*time.Millisecond)
+	if !errors.Is(err, runtime.Unavailable) || !strings.Contains(err.Error(), "sleep did nothing for 50ms") {
+		t.Errorf("got %v", err)
+	}
+	if took := time.Since(begin); took > 5*time.Second {
+		t.Errorf("it took %s", took)
+	}
+}
+
+// One that has begun may take its time: there may be much to clear up.
+func TestSlowRuntimeIsNotKilled(t *testing.T) {
+	t.Parallel()
+	dir := tempDir(t)
+	killAtEnd(t, dir)
+	c, err := launchArgv(t.Context(), options(dir, "runtime", "PLUGIN_TEST_SLOW=2s"), []string{options(dir, "").Path}, time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+}
+
+func TestEndOfItsScopeEndsIt(t *testing.T) {
+	t.Parallel()
+	dir := tempDir(t)
+	killAtEnd(t, dir)
+	o := inScope(options(dir, "runtime"))
+	c, err := Launch(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	r, err := readRecord(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, scopeSignal, scopeSignal} { // others have no effect
+		if err := syscall.Kill(r.PID, signal); err != nil {
+			t.Fatal(err)
+		}
+	}
+	within(t, 5*time.Second, "Done", c.Done())
+	eventually(t, "its lock is free", func() bool { free, err := lockIsFree(dir); return free && err == nil })
+	log, err := os.ReadFile(o.LogFile)
+	if err != nil || !strings.Contains(string(log), "systemd stops its scope") {
+		t.Errorf("the log says %q, %v", log, err)
+	}
+}
+
 func TestVanishedHome(t *testing.T) {
 	t.Parallel()
 	home := tempDir(t)

@@ -46,8 +46,13 @@ func asRuntime() int {
 	if os.Getenv("PLUGIN_TEST_FUTURE") != "" {
 		rt = future{rt}
 	}
+	open := func() (runtime.Runtime, error) {
+		slow, _ := time.ParseDuration(os.Getenv("PLUGIN_TEST_SLOW"))
+		time.Sleep(slow)
+		return rt, nil
+	}
 	err := Serve(context.Background(), ServeOptions{
-		Dir: os.Getenv("PLUGIN_TEST_DIR"), Runtime: rt, Build: "b1", OrphanTTL: ttl,
+		Dir: os.Getenv("PLUGIN_TEST_DIR"), Open: open, Build: "b1", OrphanTTL: ttl,
 		Home: os.Getenv("PLUGIN_TEST_HOME"), HomeEvery: 20 * time.Millisecond,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})

@@ -40,6 +40,9 @@ type ServeOptions struct {
 //
 //   - SIGINT, SIGHUP and SIGTERM do nothing. A terminal, or systemd stopping the
 //     daemon's unit, must not end the services; only Shutdown does.
+//   - In a systemd scope of its own SIGWINCH stops everything: the user's
+//     manager, or the machine, goes down. It would wait for 90 s for a runtime
+//     that ignores that.
 //   - SIGPIPE does nothing: whoever started this process may be gone.
 //   - os.Stdout and os.Stderr are replaced for a moment while go-plugin starts.
 //
@@ -84,7 +87,10 @@ func serve(ctx context.Context, o ServeOptions) error {
 		return err
 	}
 	defer lock.release()
-	defer swallowSignals(o.Log)()
+	scoped := os.Getenv(scopeVariable) != ""
+	os.Unsetenv(scopeVariable) // services are not in a scope of their own
+	told, restore := swallowSignals(scoped, o.Log)
+	defer restore()
 	if err := removeStale(o.Dir); err != nil {
 		return err
 	}
@@ -111,12 +117,12 @@ func serve(ctx context.Context, o ServeOptions) error {
 	}
 	defer os.Remove(filepath.Join(o.Dir, recordName)) // before the socket goes: nobody is to find it and fail
 	o.Log.Info("runtime serves", "dir", o.Dir, "socket", l.socket)
-	return serveUntilEnd(ctx, o, s, l, homes)
+	return serveUntilEnd(ctx, o, s, l, homes, told)
 }
 
 // serveUntilEnd waits for one of the reasons to end, and has everything
 // stopped.
-func serveUntilEnd(ctx context.Context, o ServeOptions, s *server, l *listening, homes *homeWatch) error {
+func serveUntilEnd(ctx context.Context, o ServeOptions, s *server, l *listening, homes *homeWatch, told <-chan struct{}) error {
 	reason := ""
 	look := time.NewTicker(homes.every)
 	defer look.Stop()
@@ -129,6 +135,8 @@ func serveUntilEnd(ctx context.Context, o ServeOptions, s *server, l *listening,
 			return fmt.Errorf("the server ended by itself: %w", runtime.Internal)
 		case <-ctx.Done():
 			reason = "it was told to"
+		case <-told:
+			reason = "systemd stops its scope"
 		case <-s.holds.empty:
 			reason = "nobody was attached for " + o.OrphanTTL.String()
 		case <-look.C:
