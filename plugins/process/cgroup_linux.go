@@ -40,6 +40,9 @@ func newCgroups(nonce string, log *slog.Logger) *cgroups {
 		return nil
 	}
 	removeStale(parent)
+	if err := stepAside(parent); err != nil {
+		log.Debug("the runtime stays at the root of its cgroup", "err", err)
+	}
 	c := &cgroups{base: filepath.Join(parent, "stead-"+nonce), log: log, lock: -1}
 	if err := os.Mkdir(c.base, 0o755); err != nil {
 		log.Debug("no cgroups", "err", err)
@@ -56,6 +59,29 @@ func newCgroups(nonce string, log *slog.Logger) *cgroups {
 		return nil
 	}
 	return c
+}
+
+// stepAside moves this process into a leaf, when parent is a systemd scope in
+// which it is alone: controllers can be enabled for the cgroups of a parent
+// without processes only (cgroups(7), "no internal processes"). systemd removes
+// the leaf with the scope.
+func stepAside(parent string) error {
+	if filepath.Ext(parent) != ".scope" {
+		return nil
+	}
+	pids, err := os.ReadFile(filepath.Join(parent, "cgroup.procs"))
+	if err != nil {
+		return err
+	}
+	self := fmt.Sprint(os.Getpid())
+	if strings.TrimSpace(string(pids)) != self {
+		return nil // not ours alone
+	}
+	leaf := filepath.Join(parent, "runtime")
+	if err := os.Mkdir(leaf, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return os.WriteFile(filepath.Join(leaf, "cgroup.procs"), []byte(self), 0)
 }
 
 // lockCgroup locks dir for as long as the descriptor it returns is open: that
