@@ -41,6 +41,13 @@ func (c *cli) ensureDaemon(ctx context.Context) (steadpb.DaemonClient, error) {
 	if err := home.Make(); err != nil {
 		return nil, err
 	}
+	started, unitErr := startUnit(ctx, home, client)
+	if started {
+		return client, nil
+	}
+	if unitErr != nil && ctx.Err() == nil {
+		c.warn("the daemon is started without systemd, because its unit does not start: %v", unitErr)
+	}
 	if err := startDaemon(ctx, home, client); err != nil {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
