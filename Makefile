@@ -29,6 +29,11 @@ run: build
 test: bin/tools/testreport
 	.ci/test '$(REPORT)' $(TESTFLAGS)
 
+# stead as a user of a real systemd: root, and Debian's systemd, dbus,
+# dbus-user-session, libpam-systemd and util-linux are needed.
+systemd:
+	STEAD_SYSTEMD=1 go test -count=1 -timeout 3m -run '^TestSystemd$$' -v ./packaging/systemd
+
 check: check-format check-vet check-staticcheck check-generated check-tidy check-rules
 
 check-format:
@@ -84,4 +89,4 @@ clean:
 	rm -rf bin testdata/*/bin
 
 FORCE:
-.PHONY: build run test check check-format check-vet check-staticcheck check-generated check-tidy check-rules bench chaos lab generate clean FORCE
+.PHONY: build run test systemd check check-format check-vet check-staticcheck check-generated check-tidy check-rules bench chaos lab generate clean FORCE

@@ -87,6 +87,8 @@ func rules() []rule {
 		{packages: []string{"ipc/lsp", "ipc/mcp"}, may: []string{"supervisor", "runtime", "ipc", "ipc/steadpb"}, never: join(cloud,
 			in("a door is thin over the client", bbolt, yaml, goPlugin, grpc))},
 
+		{packages: []string{"packaging/..."}, never: in("packaging has tests alone, of what is installed", goPlugin, grpc, bbolt, yaml)},
+
 		{packages: []string{"cmd/stead"}, may: []string{"supervisor", "runtime", "ipc", "ipc/steadpb", "ipc/lsp", "ipc/mcp", "self/..."}, never: join(cloud,
 			in("the CLI is the API's client and nothing else: status and completion must not pay for it",
 				bbolt, yaml, goPlugin, grpc, "github.com/compose-spec/compose-go", "mvdan.cc/sh", "github.com/prometheus", "go.opentelemetry.io"))},

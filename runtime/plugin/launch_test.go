@@ -199,8 +199,8 @@ func TestEndOfItsScopeEndsIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // the second has no effect
-		if err := syscall.Kill(r.PID, syscall.SIGTERM); err != nil {
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, scopeSignal, scopeSignal} { // others have no effect
+		if err := syscall.Kill(r.PID, signal); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
+	"syscall"
 	"time"
 )
 
@@ -13,8 +15,15 @@ import (
 const scopeLimit = 1500 * time.Millisecond
 
 // scopeVariable tells a runtime that it is in a scope of its own, where
-// SIGTERM can only mean that systemd ends the scope.
+// scopeSignal means that systemd stops the scope.
 const scopeVariable = "STEAD_RUNTIME_SCOPE"
+
+// scopeSignal is what systemd stops the scope with. It goes to every process in
+// there, services too, which would end by SIGTERM, with 0 even, before the
+// runtime knows why: that is a service which has completed, and is not started
+// after the next login. SIGWINCH does nothing to who does not ask for it, and
+// makes the few that do (nginx, Apache) stop with grace, which is meant.
+const scopeSignal = syscall.SIGWINCH
 
 // scope puts systemd-run before argv: a scope of its own with a delegated
 // cgroup. In the daemon's cgroup the runtime could not enable controllers, and
@@ -36,7 +45,9 @@ func scope(argv []string) ([]string, error) {
 		prefix = append(prefix, "--user")
 	}
 	prefix = append(prefix, "--scope", "--collect", "--quiet", "--no-ask-password",
-		"--description=services of stead", "-p", "Delegate=yes", "-p", "Before=stead.service", "--")
+		"--description=services of stead",
+		"-p", "Delegate=yes", "-p", "Before=stead.service",
+		"-p", "KillSignal="+strconv.Itoa(int(scopeSignal)), "--")
 	return append(prefix, argv...), nil
 }
 

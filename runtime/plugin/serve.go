@@ -39,9 +39,10 @@ type ServeOptions struct {
 // everything has been stopped when it returns. It takes over the process:
 //
 //   - SIGINT, SIGHUP and SIGTERM do nothing. A terminal, or systemd stopping the
-//     daemon's unit, must not end the services; only Shutdown does. In a systemd
-//     scope of its own SIGTERM stops everything: the user's manager, or the
-//     machine, goes down, and would wait for long before it uses SIGKILL.
+//     daemon's unit, must not end the services; only Shutdown does.
+//   - In a systemd scope of its own SIGWINCH stops everything: the user's
+//     manager, or the machine, goes down. It would wait for 90 s for a runtime
+//     that ignores that.
 //   - SIGPIPE does nothing: whoever started this process may be gone.
 //   - os.Stdout and os.Stderr are replaced for a moment while go-plugin starts.
 //

@@ -8,18 +8,18 @@ import (
 )
 
 // swallowSignals keeps the signals that end a process from doing so, until the
-// returned function is called. With scoped, the first SIGTERM closes told. It
-// catches them and does not use signal.Ignore: an ignored signal stays ignored
+// returned function is called. With scoped, the first scopeSignal closes told.
+// It catches them and does not use signal.Ignore: an ignored signal stays ignored
 // across exec, and then no service of this runtime could be stopped by SIGTERM.
 func swallowSignals(scoped bool, log *slog.Logger) (told <-chan struct{}, restore func()) {
 	caught := make(chan os.Signal, 8)
-	signal.Notify(caught, syscall.SIGINT, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGPIPE)
+	signal.Notify(caught, syscall.SIGINT, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGPIPE, scopeSignal)
 	end, done := make(chan struct{}), make(chan struct{})
 	go func() { // ends when restore closes caught
 		defer close(done)
 		for sig := range caught {
 			switch {
-			case sig == syscall.SIGTERM && scoped:
+			case sig == scopeSignal && scoped:
 				scoped = false
 				close(end)
 			case sig != syscall.SIGPIPE: // logging that could write to the same pipe
