@@ -3,6 +3,7 @@ package process
 import (
 	"fmt"
 	"net"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -49,8 +50,9 @@ func sender(control []byte) (pid int, known bool) {
 func truncated(flags int) bool { return flags&unix.MSG_TRUNC != 0 }
 
 // belongs reports whether pid, alive or not reaped yet, is a process of t.
+// This process is of none, although it wears the mark of the last one.
 func (c *children) belongs(pid int, t *tree) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return pid > 0 && c.owner(pid) == t
+	return pid > 0 && pid != os.Getpid() && c.owner(pid) == t
 }

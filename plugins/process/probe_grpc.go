@@ -37,7 +37,8 @@ func checkHealth(ctx context.Context, conn net.Conn, service, address string) er
 	case isTimeout(err):
 		return fmt.Errorf("gRPC health check on %s: no answer in time", address)
 	case err != nil:
-		return fmt.Errorf("gRPC health check on %s: %s", address, shown(notGRPC(err)))
+		// What net/http says of a peer without HTTP/2 depends on the moment.
+		return fmt.Errorf("gRPC health check on %s: closed, or not a gRPC answer", address)
 	}
 	defer answer.Body.Close()
 	// A message of a few bytes, and no more: then come the trailers.
@@ -49,14 +50,6 @@ func checkHealth(ctx context.Context, conn net.Conn, service, address string) er
 		return fmt.Errorf("gRPC health check on %s: %w", address, err)
 	}
 	return nil
-}
-
-// notGRPC says in words what net/http says of a peer that does not speak HTTP/2.
-func notGRPC(err error) string {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) {
-		return "closed without an answer (not a gRPC server?)"
-	}
-	return "not a gRPC answer: " + err.Error()
 }
 
 // judgeHealth returns nil for SERVING.
