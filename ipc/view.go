@@ -67,6 +67,7 @@ func instanceView(g supervisor.Generation, i supervisor.Instance) *steadpb.Insta
 		Attempt:    int32(i.Attempt),
 		Generation: g.Number,
 		Exit:       valid(i.Exit),
+		Detail:     valid(i.Detail),
 	}
 	if i.Exit == "" {
 		out.Pid = int32(i.PID)

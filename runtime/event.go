@@ -76,10 +76,11 @@ type Started struct {
 	Endpoints map[string]string // port name -> host:port where this instance is reached
 }
 
-// Readiness is the outcome of an instance's ready probe.
+// Readiness is the outcome of an instance's ready probe. It is reported again
+// when Detail changes, but not more often than five times a second.
 type Readiness struct {
 	Ready  bool
-	Detail string // what the probe saw last, when not ready
+	Detail string // what the probe saw last, when not ready; else what the instance says of itself (sd_notify STATUS=)
 }
 
 // Exit is the end of an instance.
@@ -88,13 +89,15 @@ type Exit struct {
 	Signal    string // "SIGKILL"; empty when it exited by itself
 	Core      bool   // a core was dumped
 	OOM       bool   // the kernel's out-of-memory killer ended it
-	Error     string // the start failed: why, in words for the user
+	Error     string // the start failed, or the runtime ended it for its own fault: why, in words for the user
 	Lost      bool   // the runtime died with it: how it ended is not known
 	Leftovers int    // processes of its tree that had to be killed after it
 	Ready     bool   // it was ready at some time
+	Expected  bool   // Code, or 128 and the signal, is one of Spec.SuccessCodes
 }
 
-// Success reports whether the instance ended by itself with code 0.
+// Success reports whether the instance ended by itself with code 0, or as
+// Spec.SuccessCodes allows.
 func (e Exit) Success() bool {
-	return e.Code == 0 && e.Signal == "" && e.Error == "" && !e.Lost
+	return (e.Code == 0 && e.Signal == "" || e.Expected) && e.Error == "" && !e.Lost
 }

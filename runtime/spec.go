@@ -29,6 +29,17 @@ type Spec struct {
 	Ready        *Probe        // nil: ready as soon as it has been exec'd
 	ReadyTimeout time.Duration // an instance not ready within it is killed and counts as failed; 0: no limit
 
+	// Live asks an instance, from its first Ready on, whether it still works.
+	// One that fails Probe.Failures times in a row is killed, and its Exit has
+	// an Error that says so; then Restart decides. nil: it is not asked.
+	Live *Probe `json:",omitempty"`
+
+	// SuccessCodes are exit codes, besides 0, that are as good as 0. One of
+	// 128+N stands for an end by signal N too, as it does in a shell and in a
+	// container, unless the runtime or want of memory caused that.
+	SuccessCodes []int `json:",omitempty"`
+
+	Limits   Limits `json:",omitzero"`
 	Restart  Restart
 	Stop     Stop
 	Snapshot bool // run from a copy of the executable made at Start
@@ -46,25 +57,55 @@ type Port struct {
 	Protocol string // "http", "tcp"
 }
 
+// Limits are for the whole tree of one instance, what it runs beside it (an
+// exec probe) included. 0 is no limit. A runtime that cannot keep one refuses
+// the spec as Unsupported and says why; none is ever left out in silence.
+type Limits struct {
+	Memory   int64 // bytes, swap included; more of it ends the instance (Exit.OOM)
+	MilliCPU int   // thousandths of a core
+	PIDs     int   // processes and threads
+}
+
 // ProbeKind says how an instance is asked.
 type ProbeKind string
 
 // The kinds of Probe. A runtime refuses those it cannot do as Unsupported.
 const (
-	ProbeTCP  ProbeKind = "tcp"  // a connection is accepted
-	ProbeHTTP ProbeKind = "http" // status 200 to 399
-	ProbeExec ProbeKind = "exec" // exit code 0
+	ProbeTCP    ProbeKind = "tcp"    // a connection is accepted
+	ProbeHTTP   ProbeKind = "http"   // GET is answered by a status from 200 to 399; redirects are not followed
+	ProbeGRPC   ProbeKind = "grpc"   // grpc.health.v1.Health/Check answers SERVING, over HTTP/2 without TLS
+	ProbeExec   ProbeKind = "exec"   // exit code 0
+	ProbeLog    ProbeKind = "log"    // a line of the output; Ready only
+	ProbeNotify ProbeKind = "notify" // sd_notify(3): READY=1, or for Live a WATCHDOG=1 in each Interval
 )
 
-// Probe asks an instance whether it is ready.
+// Probe asks an instance whether it is ready, or whether it still works.
 type Probe struct {
 	Kind    ProbeKind
-	Port    string        // name of a Port; tcp, http
+	Port    string        // name of a Port; tcp, http, grpc
 	Path    string        // http; begins with /
+	Service string        `json:",omitempty"` // grpc; empty: the server as a whole
+	Text    string        `json:",omitempty"` // log: what a line contains, or /regexp/ (RE2) that it matches
 	Command []string      `json:",omitempty"` // exec
-	Timeout time.Duration // of one attempt; 0: 1 s
-	// Interval between attempts while not ready; 0: 1 ms at first, growing to 250 ms.
+	Timeout time.Duration // of one attempt; 0: 1 s; not for log and notify
+
+	// Interval between attempts. Live: 0 is 10 s. Ready: 0 is 1 ms at first,
+	// growing to 250 ms, and nobody asks again after the first success; with
+	// an Interval tcp, http, grpc and exec go on being asked, and Ready{false}
+	// is reported after Failures in a row, Ready{true} after one success.
 	Interval time.Duration
+	Failures int `json:",omitempty"` // in a row, that count; 0: 3
+}
+
+// Repeats reports whether readiness goes on being asked after the first
+// success.
+func (p *Probe) Repeats() bool {
+	return p != nil && p.Interval > 0 && p.Kind != ProbeLog && p.Kind != ProbeNotify
+}
+
+// UsesPort reports whether the probe asks a port.
+func (p *Probe) UsesPort() bool {
+	return p != nil && (p.Kind == ProbeTCP || p.Kind == ProbeHTTP || p.Kind == ProbeGRPC)
 }
 
 // RestartPolicy says when an instance that ended is started again.
@@ -80,8 +121,10 @@ const (
 // Restart is the restart policy with its back-off. The delay before restart n
 // in a row is Min * 2^(n-1), at most Max, plus up to 10 % jitter that is a
 // hash of the instance ID. The first restart after at least 1 s of ready is
-// immediate. More than Limit restarts within Window end the generation as
-// failed; Limit 0 never does.
+// immediate. More than Limit restarts of one replica within Window end the
+// generation as failed; Limit 0 never does. The restart that is due counts
+// among them, at the time when it would happen: restarts that are further
+// apart than Window/Limit go on for ever. A Window of 0 has no end.
 type Restart struct {
 	Policy RestartPolicy
 	Min    time.Duration

@@ -28,6 +28,7 @@ func (t *step) instanceReady(r InstanceReady) {
 	if i.Ready != r.Ready {
 		i.Ready, i.Since = r.Ready, at
 	}
+	i.Detail = r.Detail
 	if !r.Ready && g.live() {
 		g.Cause = Cause{Kind: CauseUnready, Text: r.Detail}
 	}
@@ -46,7 +47,7 @@ func (t *step) instanceExited(x InstanceExited) {
 			g.Cause.Kind = CauseStart // it exited without having started
 		}
 	}
-	i.Ready, i.Since, i.Exit = false, at, cmp.Or(x.Text, "exited")
+	i.Ready, i.Since, i.Exit, i.Detail = false, at, cmp.Or(x.Text, "exited"), ""
 	t.look(g, at)
 }
 

@@ -177,6 +177,7 @@ type Instance struct {
 	Since     time.Time // of the last change
 	Endpoints map[string]string
 	Exit      string // how it ended, in words; empty while it lives
+	Detail    string `json:",omitempty"` // what its probe saw last, or what it says of itself
 }
 
 // Cause says why something is not as wanted.

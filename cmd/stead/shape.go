@@ -50,6 +50,7 @@ type instanceShape struct {
 	Attempt    int32             `json:"attempt"`
 	Generation uint64            `json:"generation"`
 	Exit       string            `json:"exit"`
+	Detail     string            `json:"detail"`
 }
 
 func shapeStatus(services []*steadpb.Service, problem string) statusShape {
@@ -81,7 +82,7 @@ func shapeInstance(i *steadpb.Instance) instanceShape {
 	}
 	return instanceShape{
 		ID: i.Id, PID: i.Pid, Phase: i.Phase, Since: moment(i.Since), Endpoints: endpoints,
-		Replica: i.Replica, Attempt: i.Attempt, Generation: i.Generation, Exit: i.Exit,
+		Replica: i.Replica, Attempt: i.Attempt, Generation: i.Generation, Exit: i.Exit, Detail: i.Detail,
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -106,7 +107,10 @@ func reason(s *steadpb.Service, now time.Time) string {
 	case replaced(s):
 		parts = append(parts, fmt.Sprintf("generation %d is on its way", s.NextGeneration))
 	case s.Ready:
-		parts = append(parts, strings.Join(s.Urls, " "))
+		parts = says(s)
+		if len(s.Urls) > 0 {
+			parts = append([]string{strings.Join(s.Urls, " ")}, parts...)
+		}
 	case s.Phase == "failed":
 		parts = append(parts, s.Cause)
 	}
@@ -114,6 +118,17 @@ func reason(s *steadpb.Service, now time.Time) string {
 		parts = append(parts, "next start in "+duration(s.Until.AsTime().Sub(now)))
 	}
 	return strings.Join(parts, "; ")
+}
+
+// says is what the instances of a service say of themselves, each text once.
+func says(s *steadpb.Service) []string {
+	var texts []string
+	for _, i := range s.Instances {
+		if i.Exit == "" && i.Detail != "" && !slices.Contains(texts, i.Detail) {
+			texts = append(texts, i.Detail)
+		}
+	}
+	return texts
 }
 
 func plainCells(words []string) []cell {

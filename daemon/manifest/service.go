@@ -14,15 +14,15 @@ import (
 // specification's other words for the same: see stop and terminal.
 var serviceKeys = []string{
 	"build", "command", "data", "depends_on", "env_file", "environment", "image", "limits",
-	"ports", "profiles", "ready", "ready_timeout", "reload", "replicas", "restart", "shell",
-	"snapshot", "stop", "stop_grace_period", "stop_signal", "terminal", "tty", "watch", "working_dir",
+	"live", "liveness", "ports", "profiles", "ready", "ready_timeout", "reload", "replicas", "restart", "shell",
+	"snapshot", "stop", "stop_grace_period", "stop_signal", "success_exit_codes", "terminal", "tty", "watch", "working_dir",
 }
 
 // serviceLater says why other keys are not keys.
 var serviceLater = map[string]string{
 	"start":          "it is not there yet: services start with stead up",
 	"idle":           "it is not there yet: a service runs until stead down",
-	"healthcheck":    "write ready: GET /healthz, tcp, or \"exec: ./check\"",
+	"healthcheck":    "write ready: GET /healthz, or live: GET /healthz to have a service restarted that hangs",
 	"entrypoint":     "write it all as command",
 	"volumes":        "write data: {name: ./directory}",
 	"networks":       "services reach each other on this machine: read $STEAD_<NAME>_URL",
@@ -72,6 +72,8 @@ func (d *document) draft(p *Project, f field) *draft {
 	s.readReady()
 	s.readNeeds()
 	s.readRestart()
+	s.readSuccess()
+	s.readLimits()
 	s.readStop()
 	s.readData(p.Directory)
 	s.readReload()

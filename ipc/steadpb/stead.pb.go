@@ -1284,7 +1284,8 @@ type Instance struct {
 	Replica       int32                  `protobuf:"varint,6,opt,name=replica,proto3" json:"replica,omitempty"`
 	Attempt       int32                  `protobuf:"varint,7,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	Generation    uint64                 `protobuf:"varint,8,opt,name=generation,proto3" json:"generation,omitempty"`
-	Exit          string                 `protobuf:"bytes,9,opt,name=exit,proto3" json:"exit,omitempty"` // how it ended, when it did
+	Exit          string                 `protobuf:"bytes,9,opt,name=exit,proto3" json:"exit,omitempty"`      // how it ended, when it did
+	Detail        string                 `protobuf:"bytes,10,opt,name=detail,proto3" json:"detail,omitempty"` // what its ready probe saw last; when ready, what it says of itself (sd_notify STATUS=)
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1378,6 +1379,13 @@ func (x *Instance) GetGeneration() uint64 {
 func (x *Instance) GetExit() string {
 	if x != nil {
 		return x.Exit
+	}
+	return ""
+}
+
+func (x *Instance) GetDetail() string {
+	if x != nil {
+		return x.Detail
 	}
 	return ""
 }
@@ -2526,7 +2534,7 @@ const file_ipc_steadpb_stead_proto_rawDesc = "" +
 	"\n" +
 	"depends_on\x18\x13 \x03(\tR\tdependsOn\x12'\n" +
 	"\x0fnext_generation\x18\x14 \x01(\x04R\x0enextGeneration\x12\x1c\n" +
-	"\tdirectory\x18\x15 \x01(\tR\tdirectory\"\xdb\x02\n" +
+	"\tdirectory\x18\x15 \x01(\tR\tdirectory\"\xf3\x02\n" +
 	"\bInstance\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03pid\x18\x02 \x01(\x05R\x03pid\x12\x14\n" +
@@ -2538,7 +2546,9 @@ const file_ipc_steadpb_stead_proto_rawDesc = "" +
 	"\n" +
 	"generation\x18\b \x01(\x04R\n" +
 	"generation\x12\x12\n" +
-	"\x04exit\x18\t \x01(\tR\x04exit\x1a<\n" +
+	"\x04exit\x18\t \x01(\tR\x04exit\x12\x16\n" +
+	"\x06detail\x18\n" +
+	" \x01(\tR\x06detail\x1a<\n" +
 	"\x0eEndpointsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"?\n" +

@@ -13,28 +13,32 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/stead-dev/stead/runtime"
 )
 
 // cgroups is a cgroup v2 of this runtime's own, with one below it per tree,
 // where whoever started us may have one: as root, or where systemd delegated.
-// No controller is ever enabled; all that is used is membership, which no
-// process can leave by itself, and cgroup.kill (Linux 5.14).
+// Without limits no controller is enabled; all that is used is membership,
+// which no process can leave by itself, and cgroup.kill (Linux 5.14).
 type cgroups struct {
-	base string
-	log  *slog.Logger
-	next atomic.Uint64
-	off  atomic.Bool // the kernel refused to start a process in one
-	lock int         // says that we live
+	base    string
+	log     *slog.Logger
+	limiter *limiter
+	next    atomic.Uint64
+	off     atomic.Bool // the kernel refused to start a process in one
+	lock    int         // says that we live
 }
 
 // cgroup is that of one tree.
 type cgroup struct {
-	of  *cgroups
-	dir string
+	of      *cgroups
+	dir     string
+	limited bool // no process of the tree may be anywhere else
 }
 
 func newCgroups(nonce string, log *slog.Logger) *cgroups {
-	parent, err := ownCgroup()
+	mount, parent, err := ownCgroup()
 	if err != nil {
 		log.Debug("no cgroups", "err", err)
 		return nil
@@ -44,6 +48,7 @@ func newCgroups(nonce string, log *slog.Logger) *cgroups {
 		log.Debug("the runtime stays at the root of its cgroup", "err", err)
 	}
 	c := &cgroups{base: filepath.Join(parent, "stead-"+nonce), log: log, lock: -1}
+	c.limiter = &limiter{own: os.Getpid(), place: cgroupPlace{known: "/proc/cgroups", mount: mount, parent: parent, base: c.base}}
 	if err := os.Mkdir(c.base, 0o755); err != nil {
 		log.Debug("no cgroups", "err", err)
 		return nil
@@ -114,11 +119,11 @@ func removeStale(parent string) {
 }
 
 // ownCgroup returns the directory of the cgroup v2 that this process is in
-// (cgroups(7)), on a unified or a hybrid hierarchy.
-func ownCgroup() (string, error) {
+// (cgroups(7)), on a unified or a hybrid hierarchy, and where that is mounted.
+func ownCgroup() (mount, dir string, err error) {
 	text, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	own := ""
 	for line := range strings.Lines(string(text)) {
@@ -127,11 +132,11 @@ func ownCgroup() (string, error) {
 		}
 	}
 	if own == "" {
-		return "", errors.New("not in a cgroup v2")
+		return "", "", errors.New("not in a cgroup v2")
 	}
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	for line := range strings.Lines(string(mounts)) {
 		before, after, ok := strings.Cut(line, " - ")
@@ -144,9 +149,9 @@ func ownCgroup() (string, error) {
 		if err != nil || below == ".." || strings.HasPrefix(below, "../") {
 			continue
 		}
-		return filepath.Join(point, below), nil
+		return point, filepath.Join(point, below), nil
 	}
-	return "", errors.New("no cgroup v2 is mounted")
+	return "", "", errors.New("no cgroup v2 is mounted")
 }
 
 // path is where the cgroups are, for a later runtime to clear.
@@ -157,8 +162,28 @@ func (c *cgroups) path() string {
 	return c.base
 }
 
-// open makes a cgroup for one tree; nil when there is none to be had.
-func (c *cgroups) open() *cgroup {
+// open makes a cgroup for one tree; nil when there is none to be had, which
+// is an error only with limits.
+func (c *cgroups) open(limits runtime.Limits) (*cgroup, error) {
+	if limits == (runtime.Limits{}) {
+		return c.make(), nil
+	}
+	if err := c.limitable(limits); err != nil {
+		return nil, err
+	}
+	g := c.make()
+	if g == nil {
+		return nil, errors.New("there is no cgroup to limit it")
+	}
+	if err := g.limit(limits); err != nil {
+		g.remove()
+		return nil, err
+	}
+	g.limited = true
+	return g, nil
+}
+
+func (c *cgroups) make() *cgroup {
 	if c == nil || c.off.Load() {
 		return nil
 	}
@@ -179,12 +204,16 @@ func (c *cgroups) close() {
 }
 
 // fork starts a process inside g from its first instruction on. Where the
-// kernel does not let us, it starts outside, as all later ones do.
+// kernel does not let us, it starts outside, as all later ones do; but not
+// one that is limited.
 func (g *cgroup) fork(path string, argv []string, attr *syscall.ProcAttr) (int, error) {
-	if g == nil || g.of.off.Load() {
+	if g == nil || g.of.off.Load() && !g.limited {
 		return syscall.ForkExec(path, argv, attr)
 	}
 	fd, err := unix.Open(g.dir, unix.O_DIRECTORY|unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil && g.limited {
+		return 0, fmt.Errorf("its cgroup: %w", err)
+	}
 	if err != nil { // somebody removed it
 		return syscall.ForkExec(path, argv, attr)
 	}
@@ -193,6 +222,7 @@ func (g *cgroup) fork(path string, argv []string, attr *syscall.ProcAttr) (int, 
 	pid, err := syscall.ForkExec(path, argv, attr)
 	attr.Sys.UseCgroupFD = false
 	switch {
+	case g.limited:
 	case errors.Is(err, syscall.EOPNOTSUPP), errors.Is(err, syscall.EBUSY), errors.Is(err, syscall.ENOSYS),
 		errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EINVAL), errors.Is(err, syscall.EACCES):
 		// Of these, EACCES and EPERM may also be about the program.

@@ -3,8 +3,11 @@
 package process
 
 import (
+	"fmt"
 	"log/slog"
 	"syscall"
+
+	"github.com/stead-dev/stead/runtime"
 )
 
 // cgroups and cgroup are Linux's; elsewhere both are always nil.
@@ -15,13 +18,23 @@ type (
 
 func newCgroups(string, *slog.Logger) *cgroups { return nil }
 
-func (*cgroups) path() string  { return "" }
-func (*cgroups) open() *cgroup { return nil }
-func (*cgroups) close()        {}
+func (*cgroups) path() string { return "" }
+func (*cgroups) close()       {}
 
-func (*cgroup) kill()       {}
-func (*cgroup) empty() bool { return true }
-func (*cgroup) remove()     {}
+func (c *cgroups) open(limits runtime.Limits) (*cgroup, error) { return nil, c.limitable(limits) }
+
+// limitable returns why limits cannot be kept.
+func (*cgroups) limitable(limits runtime.Limits) error {
+	if limits == (runtime.Limits{}) {
+		return nil
+	}
+	return runtime.WithHint(fmt.Errorf("limits need cgroups, which are Linux's alone: %w", runtime.Unsupported), "remove limits")
+}
+
+func (*cgroup) kill()             {}
+func (*cgroup) empty() bool       { return true }
+func (*cgroup) remove()           {}
+func (*cgroup) outOfMemory() bool { return false }
 
 func (*cgroup) fork(path string, argv []string, attr *syscall.ProcAttr) (int, error) {
 	return syscall.ForkExec(path, argv, attr)

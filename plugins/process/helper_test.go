@@ -70,6 +70,12 @@ func helper(words []string) {
 			fmt.Println(terminalSize())
 		case "blocking":
 			fmt.Println(blocking(1), blocking(2))
+		case "notify":
+			if err := notify(strings.NewReplacer("+", " ", ";", "\n").Replace(value)); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+			}
+		case "notify-garbage":
+			garbage()
 		case "spine":
 			spine(value)
 		case "block":

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -24,17 +25,18 @@ type instance struct {
 	env      []string // of an exec probe
 	ports    map[string]int
 	began    time.Time
-	screen   *screen // nil unless it has a terminal
+	screen   *screen  // nil unless it has a terminal
+	ears     *ears    // nil unless a log probe needs them
+	notices  *notices // nil unless a notify probe needs them
 	output   []*os.File
 	copies   sync.WaitGroup // of output into the log
 	wasReady bool
 	why      string // it was killed for its own fault
 }
 
-const (
-	drainLimit   = time.Second // for output after the last process: who else holds the pipe is no concern of ours
-	unreadyAfter = time.Second // then Watch is told what the probe sees
-)
+// drainLimit is for output after the last process: who else holds the pipe is
+// no concern of ours.
+const drainLimit = time.Second
 
 // launch starts a process for id. Its errors are for users.
 func (k *keeper) launch(id runtime.InstanceID) (*instance, error) {
@@ -51,29 +53,68 @@ func (k *keeper) launch(id runtime.InstanceID) (*instance, error) {
 		return nil, err
 	}
 	in := &instance{id: id, ports: ports, began: k.r.now()}
-	if k.spec.Ready != nil && k.spec.Ready.Kind == runtime.ProbeExec {
+	if env, err = in.prepare(k, env); err != nil {
+		return nil, err
+	}
+	if err := in.exec(k, path, env); err != nil {
+		if in.notices != nil {
+			in.notices.release()
+		}
+		return nil, err
+	}
+	return in, nil
+}
+
+// prepare makes what the probes need, and returns env with it.
+func (in *instance) prepare(k *keeper, env []string) ([]string, error) {
+	var err error
+	if ready := k.spec.Ready; ready != nil && ready.Kind == runtime.ProbeLog {
+		if in.ears, err = newEars(ready.Text); err != nil {
+			return nil, err // cannot happen: validate has read it
+		}
+	}
+	if listensTo(k.spec) {
+		if in.notices, err = k.r.openNotices(); err != nil {
+			return nil, err
+		}
+		env = in.notices.variables(env, k.spec.Live)
+	}
+	if usesEnvironment(k.spec) {
 		in.env = env // else not kept: it is several KB
+	}
+	return env, nil
+}
+
+// exec starts the process and what goes with its output and messages.
+func (in *instance) exec(k *keeper, path string, env []string) error {
+	group, err := k.r.cgroups.open(k.spec.Limits)
+	if err != nil {
+		return err
 	}
 	stdio, err := in.openOutput(k)
 	if err != nil {
-		return nil, fmt.Errorf("open its standard streams: %w", err)
+		group.remove()
+		return fmt.Errorf("open its standard streams: %w", err)
 	}
 	defer stdio.close()
 	attr := &syscall.ProcAttr{Dir: k.spec.Dir, Env: env, Files: stdio.fds(), Sys: &syscall.SysProcAttr{Setsid: true}}
 	if in.screen != nil {
 		attr.Sys.Setctty, attr.Sys.Ctty = true, 0
 	}
-	in.tree = k.r.children.plant(id.String(), k.r.cgroups.open())
+	in.tree = k.r.children.plant(in.id.String(), group)
 	in.child, err = k.r.children.start(in.tree, path, k.spec.Command, attr)
 	if err != nil {
 		k.r.uproot(in.tree)
 		for _, f := range in.output {
 			f.Close()
 		}
-		return nil, explainExec(k.spec.Command[0], path, err)
+		return explainExec(k.spec.Command[0], path, err)
 	}
 	in.copyOutput(k.out)
-	return in, nil
+	if in.notices != nil {
+		go in.notices.listen(func(pid int) bool { return k.r.children.belongs(pid, in.tree) }) // ends with notices.close
+	}
+	return nil
 }
 
 // uproot forgets a tree that has no process, and returns its leftovers.
@@ -87,7 +128,7 @@ func (r *Runtime) uproot(t *tree) int {
 // port see each other there, and are not checked.
 func (k *keeper) vacant(ports map[string]int) error {
 	probe := k.spec.Ready
-	if probe == nil || probe.Kind == runtime.ProbeExec || len(k.state.replicas) > 1 {
+	if !probe.UsesPort() || len(k.state.replicas) > 1 {
 		return nil
 	}
 	port := ports[probe.Port]
@@ -150,11 +191,11 @@ func (in *instance) openOutput(k *keeper) (*stdio, error) {
 // copyOutput starts the goroutines that end with the output.
 func (in *instance) copyOutput(to Writer) {
 	streams := []runtime.Stream{runtime.StreamStdout, runtime.StreamStderr}
-	var tee func([]byte)
 	if in.screen != nil {
-		streams, tee = []runtime.Stream{runtime.StreamTerminal}, in.screen.show
+		streams = []runtime.Stream{runtime.StreamTerminal}
 	}
 	for i, f := range in.output {
+		tee := in.tee()
 		in.copies.Add(1)
 		go func() {
 			defer in.copies.Done()
@@ -164,102 +205,42 @@ func (in *instance) copyOutput(to Writer) {
 	}
 }
 
+// tee returns who else is given a stream's output, nil for nobody.
+func (in *instance) tee() func([]byte) {
+	switch {
+	case in.ears == nil && in.screen == nil:
+		return nil
+	case in.ears == nil:
+		return in.screen.show
+	case in.screen == nil:
+		return in.ears.ear()
+	}
+	hear := in.ears.ear()
+	return func(data []byte) {
+		in.screen.show(data)
+		hear(data)
+	}
+}
+
 // follow goes with the instance from its start to the end of its whole tree,
 // and posts what it sees.
 func (in *instance) follow(k *keeper) {
 	defer k.r.work.Done()
-	if k.spec.Ready != nil {
-		in.probe(k)
+	if k.spec.Ready != nil || k.spec.Live != nil {
+		in.attend(k)
 	}
 	<-in.child.exited
 	k.r.sweeper.end(in.tree)
+	in.notices.close()
 	in.drain()
 	exit := exitOf(in.child.status)
-	exit.OOM = k.r.oom.killed(in.child.pid, in.child.status)
+	exit.OOM = k.r.oom.killed(in.child.pid, in.child.status) || exit.Signal == "SIGKILL" && in.tree.cgroup.outOfMemory()
+	exit.Expected = !exit.OOM && expected(k.spec.SuccessCodes, in.child.status)
 	exit.Leftovers = k.r.uproot(in.tree)
 	if in.screen != nil {
 		in.screen.end(exit)
 	}
 	k.box.post(fact{kind: factExited, replica: in.id.Replica, attempt: in.id.Attempt, exit: exit})
-}
-
-// probe asks until the instance is ready or gone.
-func (in *instance) probe(k *keeper) {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	stop := make(chan struct{})
-	defer close(stop)
-	go func() { // ends with probe
-		select {
-		case <-in.child.exited:
-			cancel()
-		case <-stop:
-		}
-	}()
-	run := func(ctx context.Context, command []string) error { return in.check(ctx, k, command) }
-	pause, told, late := probeFirst, "", false
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	<-timer.C
-	for {
-		err := ask(ctx, k.spec.Ready, in.ports[k.spec.Ready.Port], run)
-		if ctx.Err() != nil {
-			return
-		}
-		f := fact{kind: factProbed, replica: in.id.Replica, attempt: in.id.Attempt}
-		if err == nil {
-			f.readiness.Ready = true
-			k.box.post(f)
-			return
-		}
-		old := k.r.now().Sub(in.began) >= unreadyAfter
-		if text := err.Error(); text != told || old && !late {
-			told, late, f.readiness.Detail = text, old, text
-			k.box.post(f)
-		}
-		timer.Reset(pause)
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-		}
-		if every := k.spec.Ready.Interval; every > 0 {
-			pause = every
-		} else {
-			pause = min(pause*6/5, probeMost)
-		}
-	}
-}
-
-// check runs an exec probe in the instance's tree.
-func (in *instance) check(ctx context.Context, k *keeper, command []string) error {
-	path, err := lookUp(command[0], k.spec.Dir, in.env)
-	if err != nil {
-		return err
-	}
-	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	defer null.Close()
-	one, err := k.r.children.start(in.tree, path, command, &syscall.ProcAttr{
-		Dir: k.spec.Dir, Env: in.env, Files: []uintptr{k.r.null.Fd(), null.Fd(), null.Fd()},
-		Sys: &syscall.SysProcAttr{Setsid: true},
-	})
-	if err != nil {
-		return explainExec(command[0], path, err)
-	}
-	select {
-	case <-one.exited:
-	case <-ctx.Done():
-		k.r.children.signal(one, syscall.SIGKILL)
-		<-one.exited
-		return fmt.Errorf("%s did not end in time", command[0])
-	}
-	if exit := exitOf(one.status); !exit.Success() {
-		return fmt.Errorf("%s: %s", command[0], describe(exit))
-	}
-	return nil
 }
 
 // drain waits for the last output.
@@ -278,6 +259,16 @@ func exitOf(status syscall.WaitStatus) runtime.Exit {
 		return runtime.Exit{Code: -1, Signal: unix.SignalName(status.Signal()), Core: status.CoreDump()}
 	}
 	return runtime.Exit{Code: status.ExitStatus()}
+}
+
+// expected reports whether status is one of codes, where 128 and a signal's
+// number stand for that signal.
+func expected(codes []int, status syscall.WaitStatus) bool {
+	code := status.ExitStatus()
+	if status.Signaled() {
+		code = 128 + int(status.Signal())
+	}
+	return slices.Contains(codes, code)
 }
 
 func endpoints(spec *runtime.Spec, ports map[string]int) map[string]string {

@@ -30,6 +30,7 @@ type replica struct {
 	late    bool          // running: until is the end of ReadyTimeout, not of a grace
 	ready   bool          //
 	since   time.Time     // ready since
+	steady  bool          // it was ready for steadyAfter, and is not any more
 	detail  string        // what the probe saw last
 	last    *runtime.Exit // of the attempt before
 }
@@ -48,6 +49,7 @@ type fact struct {
 	kind             factKind
 	replica, attempt int
 	readiness        runtime.Readiness   // factProbed
+	why              string              // factSick
 	exit             runtime.Exit        // factExited, also for a start that failed
 	stop             runtime.StopRequest // factStop
 }
@@ -58,6 +60,7 @@ const (
 	factBegin factKind = iota
 	factStarted
 	factProbed
+	factSick // Live has failed too often
 	factExited
 	factTimer
 	factStop
@@ -95,7 +98,7 @@ func (k *keep) step(now time.Time, f fact) []decision {
 	switch f.kind {
 	case factStop:
 		return append(k.stop(now, f.stop), k.due(now)...)
-	case factStarted, factProbed, factExited:
+	case factStarted, factProbed, factSick, factExited:
 		if r := &k.replicas[f.replica]; r.attempt == f.attempt && r.alive() {
 			return append(k.told(now, r, f), k.due(now)...)
 		}
@@ -112,12 +115,10 @@ func (k *keep) told(now time.Time, r *replica, f fact) []decision {
 			r.until, r.late = now.Add(k.spec.ReadyTimeout), true
 		}
 	case factProbed:
-		r.detail = f.readiness.Detail
-		if f.readiness.Ready && !r.ready {
-			r.ready, r.since, k.proven = true, now, true
-			if r.late {
-				r.until, r.late = time.Time{}, false
-			}
+		k.probed(now, r, f.readiness)
+	case factSick:
+		if r.phase == replicaRunning {
+			return []decision{{kind: decideKill, replica: f.replica, attempt: f.attempt, why: f.why}}
 		}
 	case factExited:
 		return k.exited(now, r, f.exit)
@@ -125,13 +126,26 @@ func (k *keep) told(now time.Time, r *replica, f fact) []decision {
 	return nil
 }
 
+func (k *keep) probed(now time.Time, r *replica, seen runtime.Readiness) {
+	r.detail = seen.Detail
+	switch {
+	case seen.Ready && !r.ready:
+		r.ready, r.since, k.proven = true, now, true
+		if r.late {
+			r.until, r.late = time.Time{}, false
+		}
+	case !seen.Ready && r.ready:
+		r.ready, r.steady = false, r.steady || now.Sub(r.since) >= steadyAfter
+	}
+}
+
 // exited decides what becomes of a replica whose instance has ended.
 func (k *keep) exited(now time.Time, r *replica, e runtime.Exit) []decision {
-	steady := r.ready && now.Sub(r.since) >= steadyAfter
+	steady := r.steady || r.ready && now.Sub(r.since) >= steadyAfter
 	if steady {
 		r.row = 0
 	}
-	r.last, r.ready, r.until, r.late = &e, false, time.Time{}, false
+	r.last, r.ready, r.steady, r.until, r.late = &e, false, false, time.Time{}, false
 	policy := k.spec.Restart.Policy
 	switch {
 	case k.ending():
@@ -147,34 +161,35 @@ func (k *keep) exited(now time.Time, r *replica, e runtime.Exit) []decision {
 	return nil
 }
 
-// again schedules the next attempt of r, or gives up.
+// again schedules the next attempt of r, or gives up. The next restart counts
+// against the limit as well, at the time when it would happen.
 func (k *keep) again(now time.Time, r *replica, steady bool) []decision {
 	how := k.spec.Restart
-	if how.Window > 0 {
-		old := now.Add(-how.Window)
-		for len(r.recent) > 0 && !r.recent[0].After(old) {
+	r.row++
+	next := now
+	if !steady {
+		next = now.Add(backoff(how, r.row, runtime.InstanceID{ID: k.spec.ID, Replica: k.index(r), Attempt: r.attempt + 1}))
+	}
+	if how.Limit > 0 {
+		for how.Window > 0 && len(r.recent) > 0 && next.Sub(r.recent[0]) >= how.Window {
 			r.recent = r.recent[1:]
 		}
-	}
-	if how.Limit > 0 && len(r.recent) >= how.Limit {
-		r.phase = replicaEnded
-		within := ""
-		if how.Window > 0 {
-			within = " within " + how.Window.String()
+		if len(r.recent) >= how.Limit {
+			r.phase = replicaEnded
+			return k.giveUp(now, tooOften(how, len(r.recent)+1, *r.last))
 		}
-		return k.giveUp(now, fmt.Sprintf("ended %d times%s (limit %d), last: %s",
-			len(r.recent)+1, within, how.Limit, describe(*r.last)))
+		r.recent = append(r.recent, next)
 	}
-	r.row++
-	delay := backoff(how, r.row, runtime.InstanceID{ID: k.spec.ID, Replica: k.index(r), Attempt: r.attempt + 1})
-	if steady {
-		delay = 0
-	}
-	r.phase, r.until = replicaWaiting, now.Add(delay)
-	if how.Limit > 0 {
-		r.recent = append(r.recent, r.until)
-	}
+	r.phase, r.until = replicaWaiting, next
 	return nil
+}
+
+func tooOften(how runtime.Restart, ends int, last runtime.Exit) string {
+	within := ""
+	if how.Window > 0 {
+		within = " within " + how.Window.String()
+	}
+	return fmt.Sprintf("ended %d times%s (limit %d), last: %s", ends, within, how.Limit, describe(last))
 }
 
 // backoff is the delay before restart n in a row, as runtime.Restart says.

@@ -19,6 +19,7 @@ func TestKeep(t *testing.T) {
 	onFailure := runtime.Restart{Policy: runtime.RestartOnFailure, Min: 100 * time.Millisecond, Max: 400 * time.Millisecond}
 	limited := onFailure
 	limited.Limit, limited.Window = 2, 10*time.Second
+	distant := runtime.Restart{Policy: runtime.RestartOnFailure, Min: 10 * time.Second, Max: 10 * time.Second, Limit: 1, Window: 10 * time.Second}
 	probe := &runtime.Probe{Kind: runtime.ProbeTCP}
 	type line struct {
 		at   string
@@ -66,6 +67,27 @@ func TestKeep(t *testing.T) {
 		{"limit counts the window alone", runtime.Spec{Restart: limited}, []line{
 			{"0s", "begin", "start0.1 " + R}, {"0s", "exit 1", B}, {"1s", "timer", "start0.2 " + R},
 			{"8s", "exit 1", B}, {"9s", "timer", "start0.3 " + R}, {"12s", "exit 1", B},
+		}},
+		{"limit counts the coming restart when it comes, not when it is decided", runtime.Spec{Restart: distant}, []line{
+			{"0s", "begin", "start0.1 " + R}, {"0s", "exit 1", B}, {"11s", "timer", "start0.2 " + R}, {"11s", "exit 1", B},
+			{"22s", "timer", "start0.3 " + R}, {"22s", "exit 1", B},
+		}},
+		{"liveness", runtime.Spec{Restart: onFailure, Ready: probe}, []line{
+			{"0s", "begin", "start0.1 " + R}, {"0s", "ready", R}, {"0.5s", "sick hangs", "kill0.1(hangs) " + R},
+			{"0.5s", "exit 1", B}, {"0.5s", "sick hangs", B},
+		}},
+		{"liveness does not hurry a stop", runtime.Spec{Stop: runtime.Stop{Grace: time.Second}, Ready: probe}, []line{
+			{"0s", "begin", "start0.1 " + R}, {"0s", "ready", R}, {"1s", "stop", "signal0.1 " + G}, {"1s", "sick hangs", G},
+		}},
+		{"unready before the end: what was steady is restarted at once", runtime.Spec{Restart: onFailure, Ready: probe}, []line{
+			{"0s", "begin", "start0.1 " + R}, {"0s", "ready", R}, {"2s", "unready 503", R}, {"3s", "exit 1", "start0.2 " + R},
+			{"3s", "ready", R}, {"3.5s", "unready 503", R}, {"9s", "exit 1", B},
+		}},
+		{"ready again after the start deadline", runtime.Spec{Ready: probe, ReadyTimeout: time.Second}, []line{
+			{"0s", "begin", "start0.1 " + R}, {"0s", "started", R}, {"0.5s", "ready", R}, {"0.6s", "unready 503", R}, {"9s", "timer", R},
+		}},
+		{"an expected code is a success", runtime.Spec{Restart: onFailure}, []line{
+			{"0s", "begin", "start0.1 " + R}, {"1s", "expected 143", C},
 		}},
 		{"trial ends before ready", runtime.Spec{Restart: onFailure, Trial: true, Ready: probe}, []line{
 			{"0s", "begin", "start0.1 " + R}, {"0s", "started", R}, {"1s", "exit 1", F + ": ended before it was ready: exit code 1"},
@@ -168,6 +190,11 @@ func parseFact(k *keep, text string) fact {
 		f.kind, f.readiness = factProbed, runtime.Readiness{Detail: rest}
 	case "exit":
 		f.kind = factExited
+		fmt.Sscan(rest, &f.exit.Code)
+	case "sick":
+		f.kind, f.why = factSick, rest
+	case "expected":
+		f.kind, f.exit.Expected = factExited, true
 		fmt.Sscan(rest, &f.exit.Code)
 	case "error":
 		f.kind, f.exit = factExited, runtime.Exit{Code: -1, Error: rest}

@@ -120,7 +120,7 @@ func (k *keeper) tell(f *fact) {
 		if in == nil || in.id != id {
 			return // it ended meanwhile
 		}
-		if !f.readiness.Ready && k.r.now().Sub(in.began) < unreadyAfter {
+		if !f.readiness.Ready && !in.wasReady && k.r.now().Sub(in.began) < unreadyAfter {
 			return // it has hardly begun
 		}
 		in.wasReady = in.wasReady || f.readiness.Ready

@@ -74,6 +74,9 @@ func askAt(ctx context.Context, probe *runtime.Probe, host string, port int) err
 		return nil
 	}
 	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
+	if probe.Kind == runtime.ProbeGRPC {
+		return checkHealth(ctx, conn, probe.Service, address)
+	}
 	return get(conn, probe.Path, address)
 }
 
@@ -120,7 +123,7 @@ func get(conn net.Conn, path, address string) error {
 	_ = conn.SetReadDeadline(time.Now().Add(probeRest))
 	_, _ = io.Copy(io.Discard, reader)
 	if code < 200 || code > 399 {
-		return fmt.Errorf("GET %s on %s: status %s", path, address, status)
+		return fmt.Errorf("GET %s on %s: status %s", path, address, shown(status))
 	}
 	return nil
 }

@@ -12,8 +12,9 @@
 //     signalled only while it is certain that its pid is still its own.
 //   - a keeper (keeper.go) is one goroutine per generation. It owns a keep
 //     (keep.go), the pure step that decides, and does what that says.
-//   - an instance (instance.go) is one attempt of a replica: its stdio, probe
-//     and tree, followed by one goroutine from exec to the verified end.
+//   - an instance (instance.go) is one attempt of a replica: its stdio, probes
+//     (attend.go) and tree, followed by one goroutine from exec to the verified
+//     end.
 //   - the sweeper (sweep.go) ends what is left of trees, for all in one go.
 //   - the journal (journal.go) keeps what Watch tells.
 //   - records (records.go) are what a later Runtime needs should this die.
@@ -32,6 +33,7 @@ import (
 	"path/filepath"
 	goruntime "runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -82,7 +84,8 @@ type Runtime struct {
 	journal  *journal
 	records  *records
 	ports    *ports
-	cgroups  *cgroups // nil: none
+	cgroups  *cgroups      // nil: none
+	sockets  atomic.Uint64 // for sd_notify, made so far
 	oom      *oomWatch
 	null     *os.File       // stdin of services
 	pipes    chan os.Signal // takes SIGPIPE, so that children do not inherit that it is ignored
@@ -148,8 +151,10 @@ func New(o Options) (*Runtime, error) {
 func (r *Runtime) inherit() error {
 	old := readRecords(filepath.Join(r.options.Dir, recordsName))
 	endLeftovers(old, r.options.Environment, r.log)
-	if err := os.RemoveAll(filepath.Join(r.options.Dir, snapshotsName)); err != nil {
-		return fmt.Errorf("process runtime: remove old snapshots: %w", err)
+	for _, name := range []string{snapshotsName, noticesName} {
+		if err := os.RemoveAll(filepath.Join(r.options.Dir, name)); err != nil {
+			return fmt.Errorf("process runtime: remove old %s: %w", name, err)
+		}
 	}
 	if !r.options.DisableCgroups {
 		r.cgroups = newCgroups(r.options.Nonce, r.log)

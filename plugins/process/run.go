@@ -77,7 +77,11 @@ func (s *runSession) start(spec *runtime.Spec, size runtime.Size) error {
 	if s.terminal {
 		attr.Sys.Setctty, attr.Sys.Ctty = true, 0
 	}
-	s.tree = s.r.children.plant(s.id.String(), s.r.cgroups.open())
+	group, err := s.r.cgroups.open(runtime.Limits{}) // the service's are not for whoever looks at it
+	if err != nil {
+		return err
+	}
+	s.tree = s.r.children.plant(s.id.String(), group)
 	s.child, err = s.r.children.start(s.tree, path, spec.Command, attr)
 	if err != nil {
 		s.r.uproot(s.tree)

@@ -15,6 +15,9 @@ func (r *Runtime) Start(_ context.Context, spec runtime.Spec) (runtime.Handle, e
 	if err := validate(&spec); err != nil {
 		return runtime.Handle{}, fmt.Errorf("start %s: %w", spec.ID.Label(), err)
 	}
+	if err := r.cgroups.limitable(spec.Limits); err != nil {
+		return runtime.Handle{}, fmt.Errorf("start %s: %w", spec.ID.Label(), err)
+	}
 	hash := spec.Hash()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -98,6 +101,9 @@ func validate(spec *runtime.Spec) error {
 	if _, ok := signalNamed(spec.Stop.Signal); !ok {
 		return invalid("use a name like TERM, INT or QUIT", "unknown stop signal %q", spec.Stop.Signal)
 	}
+	if l := spec.Limits; l.Memory < 0 || l.MilliCPU < 0 || l.PIDs < 0 {
+		return invalid("0 is no limit", "a limit is negative")
+	}
 	switch spec.Restart.Policy {
 	case "", runtime.RestartNo, runtime.RestartOnFailure, runtime.RestartAlways:
 	default:
@@ -106,7 +112,7 @@ func validate(spec *runtime.Spec) error {
 	if err := validatePorts(spec, invalid); err != nil {
 		return err
 	}
-	return validateProbe(spec, invalid)
+	return validateProbes(spec, invalid)
 }
 
 func validatePorts(spec *runtime.Spec, invalid func(hint, format string, args ...any) error) error {
@@ -121,31 +127,4 @@ func validatePorts(spec *runtime.Spec, invalid func(hint, format string, args ..
 		seen[p.Name] = true
 	}
 	return nil
-}
-
-func validateProbe(spec *runtime.Spec, invalid func(hint, format string, args ...any) error) error {
-	probe := spec.Ready
-	if probe == nil {
-		return nil
-	}
-	switch probe.Kind {
-	case runtime.ProbeTCP, runtime.ProbeHTTP:
-		var names []string
-		for _, p := range spec.Ports {
-			if p.Name == probe.Port {
-				if strings.ContainsAny(probe.Path, " \r\n") {
-					return invalid("escape it: %20", "the ready path %q has a space or line end in it", probe.Path)
-				}
-				return nil
-			}
-			names = append(names, p.Name)
-		}
-		return invalid("ports of this service: "+strings.Join(names, ", "), "the ready probe asks the unknown port %q", probe.Port)
-	case runtime.ProbeExec:
-		if len(probe.Command) == 0 || probe.Command[0] == "" {
-			return invalid("say what to run: ready: \"exec: ./check\"", "the ready probe's command is empty")
-		}
-		return nil
-	}
-	return runtime.WithHint(fmt.Errorf("ready probe %q: %w", probe.Kind, runtime.Unsupported), "use tcp, http or exec")
 }

@@ -1,6 +1,8 @@
 package conformance
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,6 +16,9 @@ var restartCases = []testCase{
 	{name: "RestartLimit", run: restartLimit},
 	{name: "RestartWindow", run: restartWindow},
 	{name: "BackOff", run: backOff},
+	{name: "SuccessCodes", run: successCodes, processes: true},
+	{name: "LivenessRestarts", run: livenessRestarts, processes: true},
+	{name: "LimitsHoldOrAreRefused", run: limitsHoldOrAreRefused},
 	{name: "TrialIsNotRestarted", run: trialIsNotRestarted},
 	{name: "TrialEndsWithReady", run: trialEndsWithReady},
 }
@@ -106,6 +111,58 @@ func backOff(t *testing.T, s *suite) {
 	}
 	s.stop(t, spec.ID, runtime.StopRequest{})
 	w.phase(t, spec.ID, runtime.GenerationStopped)
+}
+
+func successCodes(t *testing.T, s *suite) {
+	w := s.watch(t)
+	for i, c := range []struct {
+		verb, arg string
+		phase     runtime.GenerationPhase
+	}{
+		{"exit", "0", runtime.GenerationCompleted}, {"exit", "143", runtime.GenerationCompleted},
+		{"signal", "15", runtime.GenerationCompleted}, {"exit", "1", runtime.GenerationFailed}, {"signal", "9", runtime.GenerationFailed},
+	} {
+		spec := s.spec(fmt.Sprint("job", i), c.verb, c.arg)
+		spec.SuccessCodes = []int{143}
+		s.start(t, spec)
+		w.phase(t, spec.ID, c.phase)
+		if exit := w.exited(t, spec.ID, 1); exit.Success() != (c.phase == runtime.GenerationCompleted) {
+			t.Errorf("%s %s: %+v", c.verb, c.arg, exit)
+		}
+	}
+}
+
+func livenessRestarts(t *testing.T, s *suite) {
+	w := s.watch(t)
+	spec := s.spec("web", "run")
+	spec.Restart = quick(runtime.RestartOnFailure)
+	spec.Live = &runtime.Probe{
+		Kind: runtime.ProbeExec, Command: s.command("exists", s.file("never")), Interval: 10 * time.Millisecond, Failures: 2,
+	}
+	s.start(t, spec)
+	exit := w.exited(t, spec.ID, 1)
+	if !exit.Ready || exit.Success() || !strings.HasPrefix(exit.Error, "liveness probe failed 2 times: ") {
+		t.Errorf("%+v", exit)
+	}
+	w.started(t, spec.ID, 2)
+}
+
+// limitsHoldOrAreRefused: what a runtime cannot keep it says at Start.
+func limitsHoldOrAreRefused(t *testing.T, s *suite) {
+	spec := s.spec("web", "run")
+	spec.Limits = runtime.Limits{Memory: 256 << 20, MilliCPU: 900, PIDs: 500}
+	_, err := s.rt.Start(t.Context(), spec)
+	if err == nil {
+		s.watch(t).ready(t, spec.ID)
+		return
+	}
+	wantClass(t, "start with limits", err, runtime.Unsupported)
+	if runtime.Hint(err) == "" {
+		t.Errorf("%v, without a hint", err)
+	}
+	if n := count(s.watch(t).all(), spec.ID, runtime.GenerationEvent); n != 0 {
+		t.Error("it was refused, and is known all the same")
+	}
 }
 
 // neverReady is a probe that fails.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -14,6 +15,9 @@ import (
 	"time"
 
 	"golang.org/x/term"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
 )
 
 // service is the program that the suite runs. Its verbs:
@@ -24,6 +28,8 @@ import (
 //	succeed-at N FILE    ends with 0 the N-th time it is run, before with 1
 //	stubborn             ignores SIGTERM; writes "stubborn" when it does
 //	serve AFTER          after a duration, HTTP on $PORT: 200 for /ok, else 500
+//	grpc                 gRPC on $PORT with the health service, which serves
+//	notify TEXT          sends TEXT, \n for a line end, by sd_notify, and runs
 //	exists FILE          ends with 0 if there is such a file, else with 1
 //	print TEXT           writes TEXT and runs
 //	lines COUNT SIZE     writes so many lines to stdout, and to stderr, and runs
@@ -53,6 +59,10 @@ func service(args []string) int {
 	case "serve":
 		pause(args[0])
 		serveHTTP()
+	case "grpc":
+		serveGRPC()
+	case "notify":
+		notify(strings.ReplaceAll(args[0], `\n`, "\n"))
 	case "exists":
 		if _, err := os.Stat(args[0]); err != nil {
 			return 1
@@ -116,6 +126,26 @@ func serveHTTP() {
 		}
 	})
 	if err := http.ListenAndServe("127.0.0.1:"+os.Getenv("PORT"), handler); err != nil {
+		panic(err)
+	}
+}
+
+func serveGRPC() {
+	l, err := net.Listen("tcp", "127.0.0.1:"+os.Getenv("PORT"))
+	if err != nil {
+		panic(err)
+	}
+	server := grpc.NewServer()
+	grpc_health_v1.RegisterHealthServer(server, health.NewServer())
+	panic(server.Serve(l))
+}
+
+func notify(text string) {
+	conn, err := net.Dial("unixgram", os.Getenv("NOTIFY_SOCKET"))
+	if err != nil {
+		panic(err)
+	}
+	if _, err := conn.Write([]byte(text)); err != nil {
 		panic(err)
 	}
 }

@@ -63,7 +63,7 @@ func exitToProto(e *runtime.Exit) *runtimepb.Exit {
 	}
 	return &runtimepb.Exit{
 		Code: int64(e.Code), Signal: e.Signal, Core: e.Core, Oom: e.OOM, Error: text(e.Error),
-		Lost: e.Lost, Leftovers: int64(e.Leftovers), Ready: e.Ready,
+		Lost: e.Lost, Leftovers: int64(e.Leftovers), Ready: e.Ready, Expected: e.Expected,
 	}
 }
 
@@ -73,6 +73,6 @@ func exitFromProto(p *runtimepb.Exit) *runtime.Exit {
 	}
 	return &runtime.Exit{
 		Code: int(p.GetCode()), Signal: p.GetSignal(), Core: p.GetCore(), OOM: p.GetOom(), Error: p.GetError(),
-		Lost: p.GetLost(), Leftovers: int(p.GetLeftovers()), Ready: p.GetReady(),
+		Lost: p.GetLost(), Leftovers: int(p.GetLeftovers()), Ready: p.GetReady(), Expected: p.GetExpected(),
 	}
 }

@@ -18,6 +18,9 @@ func specToProto(s runtime.Spec) *runtimepb.Spec {
 		Replicas:     int64(s.Replicas),
 		Ready:        probeToProto(s.Ready),
 		ReadyTimeout: int64(s.ReadyTimeout),
+		Live:         probeToProto(s.Live),
+		SuccessCodes: numbers[int64](s.SuccessCodes),
+		Limits:       &runtimepb.Limits{Memory: s.Limits.Memory, MilliCpu: int64(s.Limits.MilliCPU), Pids: int64(s.Limits.PIDs)},
 		Restart: &runtimepb.Restart{
 			Policy: string(s.Restart.Policy), Min: int64(s.Restart.Min), Max: int64(s.Restart.Max),
 			Limit: int64(s.Restart.Limit), Window: int64(s.Restart.Window),
@@ -46,10 +49,15 @@ func specFromProto(p *runtimepb.Spec) runtime.Spec {
 		Replicas:     int(p.GetReplicas()),
 		Ready:        probeFromProto(p.GetReady()),
 		ReadyTimeout: time.Duration(p.GetReadyTimeout()),
-		Restart:      restartFromProto(p.GetRestart()),
-		Stop:         runtime.Stop{Signal: p.GetStop().GetSignal(), Grace: time.Duration(p.GetStop().GetGrace())},
-		Snapshot:     p.GetSnapshot(),
-		Trial:        p.GetTrial(),
+		Live:         probeFromProto(p.GetLive()),
+		SuccessCodes: numbers[int](p.GetSuccessCodes()),
+		Limits: runtime.Limits{
+			Memory: p.GetLimits().GetMemory(), MilliCPU: int(p.GetLimits().GetMilliCpu()), PIDs: int(p.GetLimits().GetPids()),
+		},
+		Restart:  restartFromProto(p.GetRestart()),
+		Stop:     runtime.Stop{Signal: p.GetStop().GetSignal(), Grace: time.Duration(p.GetStop().GetGrace())},
+		Snapshot: p.GetSnapshot(),
+		Trial:    p.GetTrial(),
 	}
 	if len(p.GetEnvironment()) > 0 {
 		s.Environment = make(map[string]string, len(p.GetEnvironment()))
@@ -61,6 +69,15 @@ func specFromProto(p *runtimepb.Spec) runtime.Spec {
 		s.Ports = append(s.Ports, runtime.Port{Name: port.GetName(), Number: int(port.GetNumber()), Protocol: port.GetProtocol()})
 	}
 	return s
+}
+
+// numbers converts between the widths of Go and of the wire.
+func numbers[To, From int | int64](list []From) []To {
+	var out []To
+	for _, n := range list {
+		out = append(out, To(n))
+	}
+	return out
 }
 
 func restartFromProto(p *runtimepb.Restart) runtime.Restart {
@@ -77,6 +94,7 @@ func probeToProto(p *runtime.Probe) *runtimepb.Probe {
 	return &runtimepb.Probe{
 		Kind: string(p.Kind), Port: p.Port, Path: p.Path, Command: bytesToProto(p.Command),
 		Timeout: int64(p.Timeout), Interval: int64(p.Interval),
+		Service: []byte(p.Service), Text: []byte(p.Text), Failures: int64(p.Failures),
 	}
 }
 
@@ -87,6 +105,7 @@ func probeFromProto(p *runtimepb.Probe) *runtime.Probe {
 	return &runtime.Probe{
 		Kind: runtime.ProbeKind(p.GetKind()), Port: p.GetPort(), Path: p.GetPath(), Command: bytesFromProto(p.GetCommand()),
 		Timeout: time.Duration(p.GetTimeout()), Interval: time.Duration(p.GetInterval()),
+		Service: string(p.GetService()), Text: string(p.GetText()), Failures: int(p.GetFailures()),
 	}
 }
 

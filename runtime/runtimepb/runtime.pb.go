@@ -142,7 +142,7 @@ func (x Event_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Event_Kind.Descriptor instead.
 func (Event_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{22, 0}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{23, 0}
 }
 
 type GenerationStatus_Phase int32
@@ -203,7 +203,7 @@ func (x GenerationStatus_Phase) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use GenerationStatus_Phase.Descriptor instead.
 func (GenerationStatus_Phase) EnumDescriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{23, 0}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{24, 0}
 }
 
 // ErrorDetail is attached to the status of a call that failed.
@@ -744,6 +744,9 @@ type Spec struct {
 	Stop          *StopPolicy            `protobuf:"bytes,13,opt,name=stop,proto3" json:"stop,omitempty"`
 	Snapshot      bool                   `protobuf:"varint,14,opt,name=snapshot,proto3" json:"snapshot,omitempty"`
 	Trial         bool                   `protobuf:"varint,15,opt,name=trial,proto3" json:"trial,omitempty"`
+	Live          *Probe                 `protobuf:"bytes,16,opt,name=live,proto3" json:"live,omitempty"`
+	SuccessCodes  []int64                `protobuf:"varint,17,rep,packed,name=success_codes,json=successCodes,proto3" json:"success_codes,omitempty"`
+	Limits        *Limits                `protobuf:"bytes,18,opt,name=limits,proto3" json:"limits,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -883,6 +886,87 @@ func (x *Spec) GetTrial() bool {
 	return false
 }
 
+func (x *Spec) GetLive() *Probe {
+	if x != nil {
+		return x.Live
+	}
+	return nil
+}
+
+func (x *Spec) GetSuccessCodes() []int64 {
+	if x != nil {
+		return x.SuccessCodes
+	}
+	return nil
+}
+
+func (x *Spec) GetLimits() *Limits {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+type Limits struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Memory        int64                  `protobuf:"varint,1,opt,name=memory,proto3" json:"memory,omitempty"`
+	MilliCpu      int64                  `protobuf:"varint,2,opt,name=milli_cpu,json=milliCpu,proto3" json:"milli_cpu,omitempty"`
+	Pids          int64                  `protobuf:"varint,3,opt,name=pids,proto3" json:"pids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Limits) Reset() {
+	*x = Limits{}
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Limits) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Limits) ProtoMessage() {}
+
+func (x *Limits) ProtoReflect() protoreflect.Message {
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Limits.ProtoReflect.Descriptor instead.
+func (*Limits) Descriptor() ([]byte, []int) {
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Limits) GetMemory() int64 {
+	if x != nil {
+		return x.Memory
+	}
+	return 0
+}
+
+func (x *Limits) GetMilliCpu() int64 {
+	if x != nil {
+		return x.MilliCpu
+	}
+	return 0
+}
+
+func (x *Limits) GetPids() int64 {
+	if x != nil {
+		return x.Pids
+	}
+	return 0
+}
+
 type Variable struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          []byte                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -893,7 +977,7 @@ type Variable struct {
 
 func (x *Variable) Reset() {
 	*x = Variable{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[11]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -905,7 +989,7 @@ func (x *Variable) String() string {
 func (*Variable) ProtoMessage() {}
 
 func (x *Variable) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[11]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -918,7 +1002,7 @@ func (x *Variable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Variable.ProtoReflect.Descriptor instead.
 func (*Variable) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{11}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Variable) GetName() []byte {
@@ -946,7 +1030,7 @@ type Port struct {
 
 func (x *Port) Reset() {
 	*x = Port{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[12]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -958,7 +1042,7 @@ func (x *Port) String() string {
 func (*Port) ProtoMessage() {}
 
 func (x *Port) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[12]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -971,7 +1055,7 @@ func (x *Port) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Port.ProtoReflect.Descriptor instead.
 func (*Port) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{12}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Port) GetName() string {
@@ -1003,13 +1087,16 @@ type Probe struct {
 	Command       [][]byte               `protobuf:"bytes,4,rep,name=command,proto3" json:"command,omitempty"`
 	Timeout       int64                  `protobuf:"varint,5,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	Interval      int64                  `protobuf:"varint,6,opt,name=interval,proto3" json:"interval,omitempty"`
+	Service       []byte                 `protobuf:"bytes,7,opt,name=service,proto3" json:"service,omitempty"`
+	Text          []byte                 `protobuf:"bytes,8,opt,name=text,proto3" json:"text,omitempty"`
+	Failures      int64                  `protobuf:"varint,9,opt,name=failures,proto3" json:"failures,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Probe) Reset() {
 	*x = Probe{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[13]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1021,7 +1108,7 @@ func (x *Probe) String() string {
 func (*Probe) ProtoMessage() {}
 
 func (x *Probe) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[13]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1034,7 +1121,7 @@ func (x *Probe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Probe.ProtoReflect.Descriptor instead.
 func (*Probe) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{13}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Probe) GetKind() string {
@@ -1079,6 +1166,27 @@ func (x *Probe) GetInterval() int64 {
 	return 0
 }
 
+func (x *Probe) GetService() []byte {
+	if x != nil {
+		return x.Service
+	}
+	return nil
+}
+
+func (x *Probe) GetText() []byte {
+	if x != nil {
+		return x.Text
+	}
+	return nil
+}
+
+func (x *Probe) GetFailures() int64 {
+	if x != nil {
+		return x.Failures
+	}
+	return 0
+}
+
 type Restart struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Policy        string                 `protobuf:"bytes,1,opt,name=policy,proto3" json:"policy,omitempty"`
@@ -1092,7 +1200,7 @@ type Restart struct {
 
 func (x *Restart) Reset() {
 	*x = Restart{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[14]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1104,7 +1212,7 @@ func (x *Restart) String() string {
 func (*Restart) ProtoMessage() {}
 
 func (x *Restart) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[14]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1117,7 +1225,7 @@ func (x *Restart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Restart.ProtoReflect.Descriptor instead.
 func (*Restart) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{14}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Restart) GetPolicy() string {
@@ -1165,7 +1273,7 @@ type StopPolicy struct {
 
 func (x *StopPolicy) Reset() {
 	*x = StopPolicy{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[15]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1177,7 +1285,7 @@ func (x *StopPolicy) String() string {
 func (*StopPolicy) ProtoMessage() {}
 
 func (x *StopPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[15]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1190,7 +1298,7 @@ func (x *StopPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopPolicy.ProtoReflect.Descriptor instead.
 func (*StopPolicy) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{15}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *StopPolicy) GetSignal() string {
@@ -1219,7 +1327,7 @@ type StopRequest struct {
 
 func (x *StopRequest) Reset() {
 	*x = StopRequest{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[16]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1231,7 +1339,7 @@ func (x *StopRequest) String() string {
 func (*StopRequest) ProtoMessage() {}
 
 func (x *StopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[16]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1244,7 +1352,7 @@ func (x *StopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopRequest.ProtoReflect.Descriptor instead.
 func (*StopRequest) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{16}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *StopRequest) GetId() *ID {
@@ -1283,7 +1391,7 @@ type StopResponse struct {
 
 func (x *StopResponse) Reset() {
 	*x = StopResponse{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[17]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1295,7 +1403,7 @@ func (x *StopResponse) String() string {
 func (*StopResponse) ProtoMessage() {}
 
 func (x *StopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[17]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1308,7 +1416,7 @@ func (x *StopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopResponse.ProtoReflect.Descriptor instead.
 func (*StopResponse) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{17}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{18}
 }
 
 type RouteRequest struct {
@@ -1320,7 +1428,7 @@ type RouteRequest struct {
 
 func (x *RouteRequest) Reset() {
 	*x = RouteRequest{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[18]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1332,7 +1440,7 @@ func (x *RouteRequest) String() string {
 func (*RouteRequest) ProtoMessage() {}
 
 func (x *RouteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[18]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1345,7 +1453,7 @@ func (x *RouteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RouteRequest.ProtoReflect.Descriptor instead.
 func (*RouteRequest) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{18}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RouteRequest) GetId() *ID {
@@ -1363,7 +1471,7 @@ type RouteResponse struct {
 
 func (x *RouteResponse) Reset() {
 	*x = RouteResponse{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[19]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1375,7 +1483,7 @@ func (x *RouteResponse) String() string {
 func (*RouteResponse) ProtoMessage() {}
 
 func (x *RouteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[19]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1388,7 +1496,7 @@ func (x *RouteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RouteResponse.ProtoReflect.Descriptor instead.
 func (*RouteResponse) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{19}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{20}
 }
 
 type WatchRequest struct {
@@ -1399,7 +1507,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[20]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1411,7 +1519,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[20]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1424,7 +1532,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{20}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{21}
 }
 
 type WatchResponse struct {
@@ -1436,7 +1544,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[21]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1448,7 +1556,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[21]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1461,7 +1569,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{21}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *WatchResponse) GetEvent() *Event {
@@ -1489,7 +1597,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[22]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1501,7 +1609,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[22]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1514,7 +1622,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{22}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Event) GetSequence() uint64 {
@@ -1602,7 +1710,7 @@ type GenerationStatus struct {
 
 func (x *GenerationStatus) Reset() {
 	*x = GenerationStatus{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[23]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1614,7 +1722,7 @@ func (x *GenerationStatus) String() string {
 func (*GenerationStatus) ProtoMessage() {}
 
 func (x *GenerationStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[23]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1627,7 +1735,7 @@ func (x *GenerationStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerationStatus.ProtoReflect.Descriptor instead.
 func (*GenerationStatus) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{23}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GenerationStatus) GetPhase() GenerationStatus_Phase {
@@ -1689,7 +1797,7 @@ type Started struct {
 
 func (x *Started) Reset() {
 	*x = Started{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[24]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1701,7 +1809,7 @@ func (x *Started) String() string {
 func (*Started) ProtoMessage() {}
 
 func (x *Started) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[24]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1714,7 +1822,7 @@ func (x *Started) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Started.ProtoReflect.Descriptor instead.
 func (*Started) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{24}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Started) GetPid() int64 {
@@ -1741,7 +1849,7 @@ type Readiness struct {
 
 func (x *Readiness) Reset() {
 	*x = Readiness{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[25]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1753,7 +1861,7 @@ func (x *Readiness) String() string {
 func (*Readiness) ProtoMessage() {}
 
 func (x *Readiness) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[25]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1766,7 +1874,7 @@ func (x *Readiness) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Readiness.ProtoReflect.Descriptor instead.
 func (*Readiness) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{25}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Readiness) GetReady() bool {
@@ -1793,13 +1901,14 @@ type Exit struct {
 	Lost          bool                   `protobuf:"varint,6,opt,name=lost,proto3" json:"lost,omitempty"`
 	Leftovers     int64                  `protobuf:"varint,7,opt,name=leftovers,proto3" json:"leftovers,omitempty"`
 	Ready         bool                   `protobuf:"varint,8,opt,name=ready,proto3" json:"ready,omitempty"`
+	Expected      bool                   `protobuf:"varint,9,opt,name=expected,proto3" json:"expected,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Exit) Reset() {
 	*x = Exit{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[26]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1811,7 +1920,7 @@ func (x *Exit) String() string {
 func (*Exit) ProtoMessage() {}
 
 func (x *Exit) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[26]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1824,7 +1933,7 @@ func (x *Exit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Exit.ProtoReflect.Descriptor instead.
 func (*Exit) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{26}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Exit) GetCode() int64 {
@@ -1883,6 +1992,13 @@ func (x *Exit) GetReady() bool {
 	return false
 }
 
+func (x *Exit) GetExpected() bool {
+	if x != nil {
+		return x.Expected
+	}
+	return false
+}
+
 type ForgetRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Sequence      uint64                 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
@@ -1892,7 +2008,7 @@ type ForgetRequest struct {
 
 func (x *ForgetRequest) Reset() {
 	*x = ForgetRequest{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[27]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1904,7 +2020,7 @@ func (x *ForgetRequest) String() string {
 func (*ForgetRequest) ProtoMessage() {}
 
 func (x *ForgetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[27]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1917,7 +2033,7 @@ func (x *ForgetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetRequest.ProtoReflect.Descriptor instead.
 func (*ForgetRequest) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{27}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ForgetRequest) GetSequence() uint64 {
@@ -1935,7 +2051,7 @@ type ForgetResponse struct {
 
 func (x *ForgetResponse) Reset() {
 	*x = ForgetResponse{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[28]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1947,7 +2063,7 @@ func (x *ForgetResponse) String() string {
 func (*ForgetResponse) ProtoMessage() {}
 
 func (x *ForgetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[28]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1960,7 +2076,7 @@ func (x *ForgetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetResponse.ProtoReflect.Descriptor instead.
 func (*ForgetResponse) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{28}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{29}
 }
 
 type LogsRequest struct {
@@ -1980,7 +2096,7 @@ type LogsRequest struct {
 
 func (x *LogsRequest) Reset() {
 	*x = LogsRequest{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[29]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1992,7 +2108,7 @@ func (x *LogsRequest) String() string {
 func (*LogsRequest) ProtoMessage() {}
 
 func (x *LogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[29]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2005,7 +2121,7 @@ func (x *LogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsRequest.ProtoReflect.Descriptor instead.
 func (*LogsRequest) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{29}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *LogsRequest) GetEnvironment() string {
@@ -2082,7 +2198,7 @@ type LogsResponse struct {
 
 func (x *LogsResponse) Reset() {
 	*x = LogsResponse{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[30]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2094,7 +2210,7 @@ func (x *LogsResponse) String() string {
 func (*LogsResponse) ProtoMessage() {}
 
 func (x *LogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[30]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2107,7 +2223,7 @@ func (x *LogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsResponse.ProtoReflect.Descriptor instead.
 func (*LogsResponse) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{30}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *LogsResponse) GetBlocks() []*LogBlock {
@@ -2132,7 +2248,7 @@ type LogBlock struct {
 
 func (x *LogBlock) Reset() {
 	*x = LogBlock{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[31]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2144,7 +2260,7 @@ func (x *LogBlock) String() string {
 func (*LogBlock) ProtoMessage() {}
 
 func (x *LogBlock) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[31]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2157,7 +2273,7 @@ func (x *LogBlock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogBlock.ProtoReflect.Descriptor instead.
 func (*LogBlock) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{31}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *LogBlock) GetService() string {
@@ -2221,7 +2337,7 @@ type TerminalRequest struct {
 
 func (x *TerminalRequest) Reset() {
 	*x = TerminalRequest{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[32]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2233,7 +2349,7 @@ func (x *TerminalRequest) String() string {
 func (*TerminalRequest) ProtoMessage() {}
 
 func (x *TerminalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[32]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2246,7 +2362,7 @@ func (x *TerminalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerminalRequest.ProtoReflect.Descriptor instead.
 func (*TerminalRequest) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{32}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *TerminalRequest) GetOpen() *TerminalOpen {
@@ -2288,7 +2404,7 @@ type TerminalOpen struct {
 
 func (x *TerminalOpen) Reset() {
 	*x = TerminalOpen{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[33]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2300,7 +2416,7 @@ func (x *TerminalOpen) String() string {
 func (*TerminalOpen) ProtoMessage() {}
 
 func (x *TerminalOpen) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[33]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2313,7 +2429,7 @@ func (x *TerminalOpen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerminalOpen.ProtoReflect.Descriptor instead.
 func (*TerminalOpen) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{33}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *TerminalOpen) GetAttach() *InstanceID {
@@ -2347,7 +2463,7 @@ type Size struct {
 
 func (x *Size) Reset() {
 	*x = Size{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[34]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2359,7 +2475,7 @@ func (x *Size) String() string {
 func (*Size) ProtoMessage() {}
 
 func (x *Size) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[34]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2372,7 +2488,7 @@ func (x *Size) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Size.ProtoReflect.Descriptor instead.
 func (*Size) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{34}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Size) GetColumns() int64 {
@@ -2400,7 +2516,7 @@ type TerminalResponse struct {
 
 func (x *TerminalResponse) Reset() {
 	*x = TerminalResponse{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[35]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2412,7 +2528,7 @@ func (x *TerminalResponse) String() string {
 func (*TerminalResponse) ProtoMessage() {}
 
 func (x *TerminalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[35]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2425,7 +2541,7 @@ func (x *TerminalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerminalResponse.ProtoReflect.Descriptor instead.
 func (*TerminalResponse) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{35}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *TerminalResponse) GetData() []byte {
@@ -2457,7 +2573,7 @@ type ShutdownRequest struct {
 
 func (x *ShutdownRequest) Reset() {
 	*x = ShutdownRequest{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[36]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2469,7 +2585,7 @@ func (x *ShutdownRequest) String() string {
 func (*ShutdownRequest) ProtoMessage() {}
 
 func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[36]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2482,7 +2598,7 @@ func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownRequest.ProtoReflect.Descriptor instead.
 func (*ShutdownRequest) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{36}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{37}
 }
 
 type ShutdownResponse struct {
@@ -2493,7 +2609,7 @@ type ShutdownResponse struct {
 
 func (x *ShutdownResponse) Reset() {
 	*x = ShutdownResponse{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[37]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2505,7 +2621,7 @@ func (x *ShutdownResponse) String() string {
 func (*ShutdownResponse) ProtoMessage() {}
 
 func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[37]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2518,7 +2634,7 @@ func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownResponse.ProtoReflect.Descriptor instead.
 func (*ShutdownResponse) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{37}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{38}
 }
 
 var File_runtime_runtimepb_runtime_proto protoreflect.FileDescriptor
@@ -2558,7 +2674,7 @@ const file_runtime_runtimepb_runtime_proto_rawDesc = "" +
 	"\fStartRequest\x12*\n" +
 	"\x04spec\x18\x01 \x01(\v2\x16.stead.runtime.v1.SpecR\x04spec\"A\n" +
 	"\rStartResponse\x120\n" +
-	"\x06handle\x18\x01 \x01(\v2\x18.stead.runtime.v1.HandleR\x06handle\"\x99\x04\n" +
+	"\x06handle\x18\x01 \x01(\v2\x18.stead.runtime.v1.HandleR\x06handle\"\x9d\x05\n" +
 	"\x04Spec\x12$\n" +
 	"\x02id\x18\x01 \x01(\v2\x14.stead.runtime.v1.IDR\x02id\x12\x10\n" +
 	"\x03log\x18\x02 \x01(\tR\x03log\x12\x18\n" +
@@ -2575,21 +2691,31 @@ const file_runtime_runtimepb_runtime_proto_rawDesc = "" +
 	"\arestart\x18\f \x01(\v2\x19.stead.runtime.v1.RestartR\arestart\x120\n" +
 	"\x04stop\x18\r \x01(\v2\x1c.stead.runtime.v1.StopPolicyR\x04stop\x12\x1a\n" +
 	"\bsnapshot\x18\x0e \x01(\bR\bsnapshot\x12\x14\n" +
-	"\x05trial\x18\x0f \x01(\bR\x05trial\"4\n" +
+	"\x05trial\x18\x0f \x01(\bR\x05trial\x12+\n" +
+	"\x04live\x18\x10 \x01(\v2\x17.stead.runtime.v1.ProbeR\x04live\x12#\n" +
+	"\rsuccess_codes\x18\x11 \x03(\x03R\fsuccessCodes\x120\n" +
+	"\x06limits\x18\x12 \x01(\v2\x18.stead.runtime.v1.LimitsR\x06limits\"Q\n" +
+	"\x06Limits\x12\x16\n" +
+	"\x06memory\x18\x01 \x01(\x03R\x06memory\x12\x1b\n" +
+	"\tmilli_cpu\x18\x02 \x01(\x03R\bmilliCpu\x12\x12\n" +
+	"\x04pids\x18\x03 \x01(\x03R\x04pids\"4\n" +
 	"\bVariable\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\fR\x04name\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\"N\n" +
 	"\x04Port\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x03R\x06number\x12\x1a\n" +
-	"\bprotocol\x18\x03 \x01(\tR\bprotocol\"\x93\x01\n" +
+	"\bprotocol\x18\x03 \x01(\tR\bprotocol\"\xdd\x01\n" +
 	"\x05Probe\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04port\x18\x02 \x01(\tR\x04port\x12\x12\n" +
 	"\x04path\x18\x03 \x01(\tR\x04path\x12\x18\n" +
 	"\acommand\x18\x04 \x03(\fR\acommand\x12\x18\n" +
 	"\atimeout\x18\x05 \x01(\x03R\atimeout\x12\x1a\n" +
-	"\binterval\x18\x06 \x01(\x03R\binterval\"s\n" +
+	"\binterval\x18\x06 \x01(\x03R\binterval\x12\x18\n" +
+	"\aservice\x18\a \x01(\fR\aservice\x12\x12\n" +
+	"\x04text\x18\b \x01(\fR\x04text\x12\x1a\n" +
+	"\bfailures\x18\t \x01(\x03R\bfailures\"s\n" +
 	"\aRestart\x12\x16\n" +
 	"\x06policy\x18\x01 \x01(\tR\x06policy\x12\x10\n" +
 	"\x03min\x18\x02 \x01(\x03R\x03min\x12\x10\n" +
@@ -2659,7 +2785,7 @@ const file_runtime_runtimepb_runtime_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"9\n" +
 	"\tReadiness\x12\x14\n" +
 	"\x05ready\x18\x01 \x01(\bR\x05ready\x12\x16\n" +
-	"\x06detail\x18\x02 \x01(\tR\x06detail\"\xb6\x01\n" +
+	"\x06detail\x18\x02 \x01(\tR\x06detail\"\xd2\x01\n" +
 	"\x04Exit\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\x03R\x04code\x12\x16\n" +
 	"\x06signal\x18\x02 \x01(\tR\x06signal\x12\x12\n" +
@@ -2668,7 +2794,8 @@ const file_runtime_runtimepb_runtime_proto_rawDesc = "" +
 	"\x05error\x18\x05 \x01(\tR\x05error\x12\x12\n" +
 	"\x04lost\x18\x06 \x01(\bR\x04lost\x12\x1c\n" +
 	"\tleftovers\x18\a \x01(\x03R\tleftovers\x12\x14\n" +
-	"\x05ready\x18\b \x01(\bR\x05ready\"+\n" +
+	"\x05ready\x18\b \x01(\bR\x05ready\x12\x1a\n" +
+	"\bexpected\x18\t \x01(\bR\bexpected\"+\n" +
 	"\rForgetRequest\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\"\x10\n" +
 	"\x0eForgetResponse\"\xf3\x01\n" +
@@ -2743,7 +2870,7 @@ func file_runtime_runtimepb_runtime_proto_rawDescGZIP() []byte {
 }
 
 var file_runtime_runtimepb_runtime_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_runtime_runtimepb_runtime_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
+var file_runtime_runtimepb_runtime_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_runtime_runtimepb_runtime_proto_goTypes = []any{
 	(Stream)(0),                 // 0: stead.runtime.v1.Stream
 	(Event_Kind)(0),             // 1: stead.runtime.v1.Event.Kind
@@ -2759,93 +2886,96 @@ var file_runtime_runtimepb_runtime_proto_goTypes = []any{
 	(*StartRequest)(nil),        // 11: stead.runtime.v1.StartRequest
 	(*StartResponse)(nil),       // 12: stead.runtime.v1.StartResponse
 	(*Spec)(nil),                // 13: stead.runtime.v1.Spec
-	(*Variable)(nil),            // 14: stead.runtime.v1.Variable
-	(*Port)(nil),                // 15: stead.runtime.v1.Port
-	(*Probe)(nil),               // 16: stead.runtime.v1.Probe
-	(*Restart)(nil),             // 17: stead.runtime.v1.Restart
-	(*StopPolicy)(nil),          // 18: stead.runtime.v1.StopPolicy
-	(*StopRequest)(nil),         // 19: stead.runtime.v1.StopRequest
-	(*StopResponse)(nil),        // 20: stead.runtime.v1.StopResponse
-	(*RouteRequest)(nil),        // 21: stead.runtime.v1.RouteRequest
-	(*RouteResponse)(nil),       // 22: stead.runtime.v1.RouteResponse
-	(*WatchRequest)(nil),        // 23: stead.runtime.v1.WatchRequest
-	(*WatchResponse)(nil),       // 24: stead.runtime.v1.WatchResponse
-	(*Event)(nil),               // 25: stead.runtime.v1.Event
-	(*GenerationStatus)(nil),    // 26: stead.runtime.v1.GenerationStatus
-	(*Started)(nil),             // 27: stead.runtime.v1.Started
-	(*Readiness)(nil),           // 28: stead.runtime.v1.Readiness
-	(*Exit)(nil),                // 29: stead.runtime.v1.Exit
-	(*ForgetRequest)(nil),       // 30: stead.runtime.v1.ForgetRequest
-	(*ForgetResponse)(nil),      // 31: stead.runtime.v1.ForgetResponse
-	(*LogsRequest)(nil),         // 32: stead.runtime.v1.LogsRequest
-	(*LogsResponse)(nil),        // 33: stead.runtime.v1.LogsResponse
-	(*LogBlock)(nil),            // 34: stead.runtime.v1.LogBlock
-	(*TerminalRequest)(nil),     // 35: stead.runtime.v1.TerminalRequest
-	(*TerminalOpen)(nil),        // 36: stead.runtime.v1.TerminalOpen
-	(*Size)(nil),                // 37: stead.runtime.v1.Size
-	(*TerminalResponse)(nil),    // 38: stead.runtime.v1.TerminalResponse
-	(*ShutdownRequest)(nil),     // 39: stead.runtime.v1.ShutdownRequest
-	(*ShutdownResponse)(nil),    // 40: stead.runtime.v1.ShutdownResponse
-	nil,                         // 41: stead.runtime.v1.Started.EndpointsEntry
+	(*Limits)(nil),              // 14: stead.runtime.v1.Limits
+	(*Variable)(nil),            // 15: stead.runtime.v1.Variable
+	(*Port)(nil),                // 16: stead.runtime.v1.Port
+	(*Probe)(nil),               // 17: stead.runtime.v1.Probe
+	(*Restart)(nil),             // 18: stead.runtime.v1.Restart
+	(*StopPolicy)(nil),          // 19: stead.runtime.v1.StopPolicy
+	(*StopRequest)(nil),         // 20: stead.runtime.v1.StopRequest
+	(*StopResponse)(nil),        // 21: stead.runtime.v1.StopResponse
+	(*RouteRequest)(nil),        // 22: stead.runtime.v1.RouteRequest
+	(*RouteResponse)(nil),       // 23: stead.runtime.v1.RouteResponse
+	(*WatchRequest)(nil),        // 24: stead.runtime.v1.WatchRequest
+	(*WatchResponse)(nil),       // 25: stead.runtime.v1.WatchResponse
+	(*Event)(nil),               // 26: stead.runtime.v1.Event
+	(*GenerationStatus)(nil),    // 27: stead.runtime.v1.GenerationStatus
+	(*Started)(nil),             // 28: stead.runtime.v1.Started
+	(*Readiness)(nil),           // 29: stead.runtime.v1.Readiness
+	(*Exit)(nil),                // 30: stead.runtime.v1.Exit
+	(*ForgetRequest)(nil),       // 31: stead.runtime.v1.ForgetRequest
+	(*ForgetResponse)(nil),      // 32: stead.runtime.v1.ForgetResponse
+	(*LogsRequest)(nil),         // 33: stead.runtime.v1.LogsRequest
+	(*LogsResponse)(nil),        // 34: stead.runtime.v1.LogsResponse
+	(*LogBlock)(nil),            // 35: stead.runtime.v1.LogBlock
+	(*TerminalRequest)(nil),     // 36: stead.runtime.v1.TerminalRequest
+	(*TerminalOpen)(nil),        // 37: stead.runtime.v1.TerminalOpen
+	(*Size)(nil),                // 38: stead.runtime.v1.Size
+	(*TerminalResponse)(nil),    // 39: stead.runtime.v1.TerminalResponse
+	(*ShutdownRequest)(nil),     // 40: stead.runtime.v1.ShutdownRequest
+	(*ShutdownResponse)(nil),    // 41: stead.runtime.v1.ShutdownResponse
+	nil,                         // 42: stead.runtime.v1.Started.EndpointsEntry
 }
 var file_runtime_runtimepb_runtime_proto_depIdxs = []int32{
 	4,  // 0: stead.runtime.v1.InstanceID.id:type_name -> stead.runtime.v1.ID
 	13, // 1: stead.runtime.v1.StartRequest.spec:type_name -> stead.runtime.v1.Spec
 	6,  // 2: stead.runtime.v1.StartResponse.handle:type_name -> stead.runtime.v1.Handle
 	4,  // 3: stead.runtime.v1.Spec.id:type_name -> stead.runtime.v1.ID
-	14, // 4: stead.runtime.v1.Spec.environment:type_name -> stead.runtime.v1.Variable
-	15, // 5: stead.runtime.v1.Spec.ports:type_name -> stead.runtime.v1.Port
-	16, // 6: stead.runtime.v1.Spec.ready:type_name -> stead.runtime.v1.Probe
-	17, // 7: stead.runtime.v1.Spec.restart:type_name -> stead.runtime.v1.Restart
-	18, // 8: stead.runtime.v1.Spec.stop:type_name -> stead.runtime.v1.StopPolicy
-	4,  // 9: stead.runtime.v1.StopRequest.id:type_name -> stead.runtime.v1.ID
-	4,  // 10: stead.runtime.v1.RouteRequest.id:type_name -> stead.runtime.v1.ID
-	25, // 11: stead.runtime.v1.WatchResponse.event:type_name -> stead.runtime.v1.Event
-	1,  // 12: stead.runtime.v1.Event.kind:type_name -> stead.runtime.v1.Event.Kind
-	4,  // 13: stead.runtime.v1.Event.id:type_name -> stead.runtime.v1.ID
-	5,  // 14: stead.runtime.v1.Event.instance:type_name -> stead.runtime.v1.InstanceID
-	26, // 15: stead.runtime.v1.Event.generation:type_name -> stead.runtime.v1.GenerationStatus
-	27, // 16: stead.runtime.v1.Event.started:type_name -> stead.runtime.v1.Started
-	28, // 17: stead.runtime.v1.Event.ready:type_name -> stead.runtime.v1.Readiness
-	29, // 18: stead.runtime.v1.Event.exit:type_name -> stead.runtime.v1.Exit
-	2,  // 19: stead.runtime.v1.GenerationStatus.phase:type_name -> stead.runtime.v1.GenerationStatus.Phase
-	6,  // 20: stead.runtime.v1.GenerationStatus.handle:type_name -> stead.runtime.v1.Handle
-	41, // 21: stead.runtime.v1.Started.endpoints:type_name -> stead.runtime.v1.Started.EndpointsEntry
-	34, // 22: stead.runtime.v1.LogsResponse.blocks:type_name -> stead.runtime.v1.LogBlock
-	5,  // 23: stead.runtime.v1.LogBlock.instance:type_name -> stead.runtime.v1.InstanceID
-	0,  // 24: stead.runtime.v1.LogBlock.stream:type_name -> stead.runtime.v1.Stream
-	36, // 25: stead.runtime.v1.TerminalRequest.open:type_name -> stead.runtime.v1.TerminalOpen
-	37, // 26: stead.runtime.v1.TerminalRequest.resize:type_name -> stead.runtime.v1.Size
-	5,  // 27: stead.runtime.v1.TerminalOpen.attach:type_name -> stead.runtime.v1.InstanceID
-	13, // 28: stead.runtime.v1.TerminalOpen.run:type_name -> stead.runtime.v1.Spec
-	37, // 29: stead.runtime.v1.TerminalOpen.size:type_name -> stead.runtime.v1.Size
-	0,  // 30: stead.runtime.v1.TerminalResponse.stream:type_name -> stead.runtime.v1.Stream
-	29, // 31: stead.runtime.v1.TerminalResponse.exit:type_name -> stead.runtime.v1.Exit
-	7,  // 32: stead.runtime.v1.Runtime.Describe:input_type -> stead.runtime.v1.DescribeRequest
-	9,  // 33: stead.runtime.v1.Runtime.Hold:input_type -> stead.runtime.v1.HoldRequest
-	11, // 34: stead.runtime.v1.Runtime.Start:input_type -> stead.runtime.v1.StartRequest
-	19, // 35: stead.runtime.v1.Runtime.Stop:input_type -> stead.runtime.v1.StopRequest
-	21, // 36: stead.runtime.v1.Runtime.Route:input_type -> stead.runtime.v1.RouteRequest
-	23, // 37: stead.runtime.v1.Runtime.Watch:input_type -> stead.runtime.v1.WatchRequest
-	30, // 38: stead.runtime.v1.Runtime.Forget:input_type -> stead.runtime.v1.ForgetRequest
-	32, // 39: stead.runtime.v1.Runtime.Logs:input_type -> stead.runtime.v1.LogsRequest
-	35, // 40: stead.runtime.v1.Runtime.Terminal:input_type -> stead.runtime.v1.TerminalRequest
-	39, // 41: stead.runtime.v1.Runtime.Shutdown:input_type -> stead.runtime.v1.ShutdownRequest
-	8,  // 42: stead.runtime.v1.Runtime.Describe:output_type -> stead.runtime.v1.DescribeResponse
-	10, // 43: stead.runtime.v1.Runtime.Hold:output_type -> stead.runtime.v1.HoldResponse
-	12, // 44: stead.runtime.v1.Runtime.Start:output_type -> stead.runtime.v1.StartResponse
-	20, // 45: stead.runtime.v1.Runtime.Stop:output_type -> stead.runtime.v1.StopResponse
-	22, // 46: stead.runtime.v1.Runtime.Route:output_type -> stead.runtime.v1.RouteResponse
-	24, // 47: stead.runtime.v1.Runtime.Watch:output_type -> stead.runtime.v1.WatchResponse
-	31, // 48: stead.runtime.v1.Runtime.Forget:output_type -> stead.runtime.v1.ForgetResponse
-	33, // 49: stead.runtime.v1.Runtime.Logs:output_type -> stead.runtime.v1.LogsResponse
-	38, // 50: stead.runtime.v1.Runtime.Terminal:output_type -> stead.runtime.v1.TerminalResponse
-	40, // 51: stead.runtime.v1.Runtime.Shutdown:output_type -> stead.runtime.v1.ShutdownResponse
-	42, // [42:52] is the sub-list for method output_type
-	32, // [32:42] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	15, // 4: stead.runtime.v1.Spec.environment:type_name -> stead.runtime.v1.Variable
+	16, // 5: stead.runtime.v1.Spec.ports:type_name -> stead.runtime.v1.Port
+	17, // 6: stead.runtime.v1.Spec.ready:type_name -> stead.runtime.v1.Probe
+	18, // 7: stead.runtime.v1.Spec.restart:type_name -> stead.runtime.v1.Restart
+	19, // 8: stead.runtime.v1.Spec.stop:type_name -> stead.runtime.v1.StopPolicy
+	17, // 9: stead.runtime.v1.Spec.live:type_name -> stead.runtime.v1.Probe
+	14, // 10: stead.runtime.v1.Spec.limits:type_name -> stead.runtime.v1.Limits
+	4,  // 11: stead.runtime.v1.StopRequest.id:type_name -> stead.runtime.v1.ID
+	4,  // 12: stead.runtime.v1.RouteRequest.id:type_name -> stead.runtime.v1.ID
+	26, // 13: stead.runtime.v1.WatchResponse.event:type_name -> stead.runtime.v1.Event
+	1,  // 14: stead.runtime.v1.Event.kind:type_name -> stead.runtime.v1.Event.Kind
+	4,  // 15: stead.runtime.v1.Event.id:type_name -> stead.runtime.v1.ID
+	5,  // 16: stead.runtime.v1.Event.instance:type_name -> stead.runtime.v1.InstanceID
+	27, // 17: stead.runtime.v1.Event.generation:type_name -> stead.runtime.v1.GenerationStatus
+	28, // 18: stead.runtime.v1.Event.started:type_name -> stead.runtime.v1.Started
+	29, // 19: stead.runtime.v1.Event.ready:type_name -> stead.runtime.v1.Readiness
+	30, // 20: stead.runtime.v1.Event.exit:type_name -> stead.runtime.v1.Exit
+	2,  // 21: stead.runtime.v1.GenerationStatus.phase:type_name -> stead.runtime.v1.GenerationStatus.Phase
+	6,  // 22: stead.runtime.v1.GenerationStatus.handle:type_name -> stead.runtime.v1.Handle
+	42, // 23: stead.runtime.v1.Started.endpoints:type_name -> stead.runtime.v1.Started.EndpointsEntry
+	35, // 24: stead.runtime.v1.LogsResponse.blocks:type_name -> stead.runtime.v1.LogBlock
+	5,  // 25: stead.runtime.v1.LogBlock.instance:type_name -> stead.runtime.v1.InstanceID
+	0,  // 26: stead.runtime.v1.LogBlock.stream:type_name -> stead.runtime.v1.Stream
+	37, // 27: stead.runtime.v1.TerminalRequest.open:type_name -> stead.runtime.v1.TerminalOpen
+	38, // 28: stead.runtime.v1.TerminalRequest.resize:type_name -> stead.runtime.v1.Size
+	5,  // 29: stead.runtime.v1.TerminalOpen.attach:type_name -> stead.runtime.v1.InstanceID
+	13, // 30: stead.runtime.v1.TerminalOpen.run:type_name -> stead.runtime.v1.Spec
+	38, // 31: stead.runtime.v1.TerminalOpen.size:type_name -> stead.runtime.v1.Size
+	0,  // 32: stead.runtime.v1.TerminalResponse.stream:type_name -> stead.runtime.v1.Stream
+	30, // 33: stead.runtime.v1.TerminalResponse.exit:type_name -> stead.runtime.v1.Exit
+	7,  // 34: stead.runtime.v1.Runtime.Describe:input_type -> stead.runtime.v1.DescribeRequest
+	9,  // 35: stead.runtime.v1.Runtime.Hold:input_type -> stead.runtime.v1.HoldRequest
+	11, // 36: stead.runtime.v1.Runtime.Start:input_type -> stead.runtime.v1.StartRequest
+	20, // 37: stead.runtime.v1.Runtime.Stop:input_type -> stead.runtime.v1.StopRequest
+	22, // 38: stead.runtime.v1.Runtime.Route:input_type -> stead.runtime.v1.RouteRequest
+	24, // 39: stead.runtime.v1.Runtime.Watch:input_type -> stead.runtime.v1.WatchRequest
+	31, // 40: stead.runtime.v1.Runtime.Forget:input_type -> stead.runtime.v1.ForgetRequest
+	33, // 41: stead.runtime.v1.Runtime.Logs:input_type -> stead.runtime.v1.LogsRequest
+	36, // 42: stead.runtime.v1.Runtime.Terminal:input_type -> stead.runtime.v1.TerminalRequest
+	40, // 43: stead.runtime.v1.Runtime.Shutdown:input_type -> stead.runtime.v1.ShutdownRequest
+	8,  // 44: stead.runtime.v1.Runtime.Describe:output_type -> stead.runtime.v1.DescribeResponse
+	10, // 45: stead.runtime.v1.Runtime.Hold:output_type -> stead.runtime.v1.HoldResponse
+	12, // 46: stead.runtime.v1.Runtime.Start:output_type -> stead.runtime.v1.StartResponse
+	21, // 47: stead.runtime.v1.Runtime.Stop:output_type -> stead.runtime.v1.StopResponse
+	23, // 48: stead.runtime.v1.Runtime.Route:output_type -> stead.runtime.v1.RouteResponse
+	25, // 49: stead.runtime.v1.Runtime.Watch:output_type -> stead.runtime.v1.WatchResponse
+	32, // 50: stead.runtime.v1.Runtime.Forget:output_type -> stead.runtime.v1.ForgetResponse
+	34, // 51: stead.runtime.v1.Runtime.Logs:output_type -> stead.runtime.v1.LogsResponse
+	39, // 52: stead.runtime.v1.Runtime.Terminal:output_type -> stead.runtime.v1.TerminalResponse
+	41, // 53: stead.runtime.v1.Runtime.Shutdown:output_type -> stead.runtime.v1.ShutdownResponse
+	44, // [44:54] is the sub-list for method output_type
+	34, // [34:44] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_runtime_runtimepb_runtime_proto_init() }
@@ -2859,7 +2989,7 @@ func file_runtime_runtimepb_runtime_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_runtime_runtimepb_runtime_proto_rawDesc), len(file_runtime_runtimepb_runtime_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   39,
+			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -28,6 +29,7 @@ var (
 	every      = flag.Duration("every", 0, "write a numbered line this often")
 	count      = flag.String("count", "", "file that holds the number of the last line, kept over restarts")
 	record     = flag.String("record", "", "append instance and exit code to this file before ending")
+	say        = flag.String("say", "", "send this by sd_notify, ; for a line end, once listening")
 	notify     = flag.String("notify", "", "send a datagram with the pid to this Unix socket once listening")
 )
 
@@ -62,6 +64,12 @@ func main() {
 	if *listen {
 		time.Sleep(*delay)
 		serve()
+	}
+	if *say != "" {
+		if c, err := net.Dial("unixgram", os.Getenv("NOTIFY_SOCKET")); err == nil {
+			_, _ = fmt.Fprint(c, strings.ReplaceAll(*say, ";", "\n"))
+			_ = c.Close()
+		}
 	}
 	wait()
 }

@@ -11,6 +11,7 @@
 package fake
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -141,21 +142,36 @@ func check(s runtime.Spec) error {
 	case s.Dir == "" || s.Dir[0] != '/':
 		return fmt.Errorf("the directory %q is not absolute: %w", s.Dir, runtime.Invalid)
 	}
-	if s.Ready != nil {
-		return checkProbe(s)
+	if s.Limits != (runtime.Limits{}) {
+		return runtime.WithHint(fmt.Errorf("limits: %w", runtime.Unsupported), "remove them: nothing runs here that could be limited")
 	}
-	return nil
+	if s.Live != nil && s.Live.Kind == runtime.ProbeLog {
+		return fmt.Errorf("a line of the log does not say that it still works: %w", runtime.Invalid)
+	}
+	return cmp.Or(checkProbe(s, s.Ready), checkProbe(s, s.Live))
 }
 
-func checkProbe(s runtime.Spec) error {
-	hasPort := slices.ContainsFunc(s.Ports, func(p runtime.Port) bool { return p.Name == s.Ready.Port })
-	switch kind := s.Ready.Kind; {
-	case kind == runtime.ProbeExec && len(s.Ready.Command) == 0:
-		return fmt.Errorf("the probe has no command: %w", runtime.Invalid)
-	case (kind == runtime.ProbeTCP || kind == runtime.ProbeHTTP) && !hasPort:
-		return fmt.Errorf("the probe's port %q is not one of the service's: %w", s.Ready.Port, runtime.Invalid)
-	case kind != runtime.ProbeExec && kind != runtime.ProbeTCP && kind != runtime.ProbeHTTP:
-		return fmt.Errorf("probe %q: %w", kind, runtime.Unsupported)
+func checkProbe(s runtime.Spec, p *runtime.Probe) error {
+	if p == nil {
+		return nil
+	}
+	hasPort := slices.ContainsFunc(s.Ports, func(port runtime.Port) bool { return port.Name == p.Port })
+	switch p.Kind {
+	case runtime.ProbeTCP, runtime.ProbeHTTP, runtime.ProbeGRPC:
+		if !hasPort {
+			return fmt.Errorf("the probe's port %q is not one of the service's: %w", p.Port, runtime.Invalid)
+		}
+	case runtime.ProbeExec:
+		if len(p.Command) == 0 {
+			return fmt.Errorf("the probe has no command: %w", runtime.Invalid)
+		}
+	case runtime.ProbeLog:
+		if p.Text == "" {
+			return fmt.Errorf("the probe has no text: %w", runtime.Invalid)
+		}
+	case runtime.ProbeNotify:
+	default:
+		return fmt.Errorf("probe %q: %w", p.Kind, runtime.Unsupported)
 	}
 	return nil
 }

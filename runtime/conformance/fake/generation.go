@@ -18,7 +18,6 @@ type generation struct {
 	exits    []runtime.Event // not acknowledged, oldest first
 	summary  int             // exits before those
 	summed   uint64          // sequence of the newest of them
-	restarts []time.Time     // within Restart.Window
 	proven   bool            // an instance was ready: a trial is over
 }
 
@@ -31,6 +30,7 @@ type replica struct {
 	wasGood bool           // it was ready at some time
 	since   time.Time      // of ready
 	row     int            // restarts in a row
+	recent  []time.Time    // restarts within Restart.Window
 	waiting time.Time      // when it is started again; zero: it is not
 	doom    *time.Timer    // SIGKILL after the grace
 }
@@ -67,7 +67,7 @@ func (r *Runtime) later(d time.Duration, id runtime.InstanceID, fn func(g *gener
 
 func (r *Runtime) startInstance(g *generation, i int) {
 	rep := &g.replicas[i]
-	*rep = replica{attempt: rep.attempt + 1, row: rep.row, live: true}
+	*rep = replica{attempt: rep.attempt + 1, row: rep.row, recent: rep.recent, live: true}
 	id := g.instance(i)
 	rep.act = r.options.Script(g.spec, id)
 	if rep.act.Fail != "" {
@@ -157,19 +157,19 @@ func (r *Runtime) restart(g *generation, i int, exit runtime.Exit) {
 		return
 	}
 	now := time.Now()
-	for p.Window > 0 && len(g.restarts) > 0 && now.Sub(g.restarts[0]) > p.Window {
-		g.restarts = g.restarts[1:]
-	}
-	if p.Limit > 0 && len(g.restarts) >= p.Limit {
-		g.status.Reason = "it ended too often, the last time with " + outcome(exit)
-		return
-	}
-	g.restarts = append(g.restarts, now)
 	delay := min(p.Min<<min(rep.row, 20), max(p.Max, p.Min))
 	rep.row++
 	if rep.wasGood && now.Sub(rep.since) >= time.Second {
 		delay, rep.row = 0, 0
 	}
+	for next := now.Add(delay); p.Window > 0 && len(rep.recent) > 0 && next.Sub(rep.recent[0]) >= p.Window; {
+		rep.recent = rep.recent[1:]
+	}
+	if p.Limit > 0 && len(rep.recent) >= p.Limit {
+		g.status.Reason = "it ended too often, the last time with " + outcome(exit)
+		return
+	}
+	rep.recent = append(rep.recent, now.Add(delay))
 	rep.waiting = now.Add(delay)
 	attempt := rep.attempt
 	time.AfterFunc(delay, func() {

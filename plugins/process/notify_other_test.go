@@ -1,0 +1,9 @@
+//go:build !linux
+
+package process
+
+import "errors"
+
+func notify(string) error { return errors.ErrUnsupported }
+
+func garbage() {}
