@@ -30,6 +30,7 @@ type Service struct {
 	Build    *runtime.Spec
 	Profiles []string
 	URLs     []string
+	Origins  map[string]string // of Spec.Environment: file:line, or "stead"; none: passed on from the caller
 }
 
 // Loader reads a manifest.
