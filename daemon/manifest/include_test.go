@@ -377,6 +377,9 @@ func TestTakenPorts(t *testing.T) {
 	if ports := p.Services["web"].Spec.Ports; ports[0].Number != 20000 || ports[1].Number != 9001 {
 		t.Errorf("ports %v", ports)
 	}
+	if diff := cmp.Diff(map[string]int{"http": 9000}, p.Services["web"].Taken); diff != "" {
+		t.Errorf("taken (-want +got):\n%s", diff)
+	}
 	if got := p.Services["api"].Spec.Environment["STEAD_WEB_URL"]; got != "http://127.0.0.1:20000" {
 		t.Errorf("STEAD_WEB_URL is %s", got)
 	}

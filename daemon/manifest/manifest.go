@@ -76,6 +76,9 @@ type Service struct {
 	// Origins says where each variable of Spec.Environment is from: file:line,
 	// or OriginStead. One without is passed on from Request.Environment.
 	Origins map[string]string
+	// Taken has the numbers that the manifest fixes and Request.Taken refused,
+	// by the name of the port.
+	Taken map[string]int
 }
 
 // Find returns the path of the manifest that req names, or NotFound with a hint.

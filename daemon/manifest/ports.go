@@ -152,6 +152,9 @@ func (d *document) choosePorts(all drafts, project string, req Request) {
 				continue
 			}
 			s.ports[i].Number = number
+			if taken != "" {
+				s.taken[p.Name] = p.Number
+			}
 			if taken != "" && !keptBack(s.profiles, req.Profiles) {
 				d.warn(p.at, "write auto, or another number, to have it without this warning", "port %s: %s; it is %d instead, as for auto", p.Name, taken, number)
 			}

@@ -112,7 +112,7 @@ func (s *draft) finish(all drafts) Service {
 	s.resolvePorts()
 	build := s.buildSpec() // before the URLs: a build does not depend on where others listen
 	s.addURLs(all)
-	out := Service{Name: s.name, Plan: s.plan, Spec: s.spec, Build: build, Profiles: s.profiles, URLs: s.urls(), Origins: s.origins}
+	out := Service{Name: s.name, Plan: s.plan, Spec: s.spec, Build: build, Profiles: s.profiles, URLs: s.urls(), Origins: s.origins, Taken: s.taken}
 	out.Plan.Build = build != nil
 	out.Plan.Revision = s.spec.Hash()
 	if build != nil {

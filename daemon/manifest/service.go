@@ -54,10 +54,11 @@ type draft struct {
 	ownData     bool
 	environment map[string]string // declared, without what stead adds
 	origins     map[string]string // of the environment: see Service
+	taken       map[string]int    // ports that somebody else has: see Service
 }
 
 func (d *document) draft(p *Project, f field) *draft {
-	s := &draft{document: d, name: f.key.Value, at: f.key}
+	s := &draft{document: d, name: f.key.Value, at: f.key, taken: map[string]int{}}
 	s.keys = d.known(f.value, "a service", serviceKeys, serviceLater)
 	s.spec.ID = runtime.ID{Environment: environment, Project: p.ID, Service: s.name}
 	s.spec.Dir = d.directory(f.key)
