@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
+	"mvdan.cc/sh/v3/syntax"
 
 	"github.com/stead-dev/stead/runtime"
 )
@@ -385,5 +386,27 @@ func TestTakenPorts(t *testing.T) {
 	}
 	if len(warnings) != 1 || warnings[0].Line != 2 || !strings.Contains(warnings[0].Text, "9000 is that of shop-2/web; it is 20000 instead") {
 		t.Errorf("warnings %v", warnings)
+	}
+}
+
+// TestPlainWordsAreWords compares the short way with the shell's parser.
+func TestPlainWordsAreWords(t *testing.T) {
+	d := newDocument(filepath.Join(t.TempDir(), FileName), "", nil)
+	for _, text := range []string{
+		"a", "bin/web --level=info -p 80", " a\tb ", "A=b c", "a A=b", "if", "if a", "in", "for x", "done", "a do", "-x", "@a %b +c , :", "a/b:c=d", "=x", "",
+	} {
+		words, ok := plainWords(text)
+		if !ok {
+			continue
+		}
+		file, err := d.shell.Parse(strings.NewReader(text), "")
+		if err != nil || len(file.Stmts) != 1 {
+			t.Errorf("%q is %q, and to a shell %v", text, words, err)
+			continue
+		}
+		call, simple := file.Stmts[0].Cmd.(*syntax.CallExpr)
+		if !simple || len(call.Assigns) > 0 || len(call.Args) != len(words) {
+			t.Errorf("%q is %q, and not to a shell", text, words)
+		}
 	}
 }
