@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	goruntime "runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -64,7 +65,7 @@ func capture(ctx context.Context, directory string, caller []string, limit time.
 	cmd := exec.Command(shell, arguments(shell, mark)...)
 	cmd.Dir = directory
 	cmd.Env = starting(values, shell, home)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // no terminal to read from, and a group to kill
+	cmd.SysProcAttr = attributes()
 	output, err := run(ctx, cmd, []byte(mark), limit)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -77,6 +78,8 @@ func capture(ctx context.Context, directory string, caller []string, limit time.
 
 // run starts a shell and returns what it prints between two marks.
 func run(ctx context.Context, cmd *exec.Cmd, mark []byte, limit time.Duration) ([]byte, error) {
+	goruntime.LockOSThread() // attributes are about the thread that starts the shell
+	defer goruntime.UnlockOSThread()
 	read, write, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("open a pipe: %w", err)
