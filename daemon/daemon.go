@@ -28,9 +28,11 @@ type Options struct {
 	Restored Restored
 	Connect  Connector
 	Load     Loader
-	Limit    int    // generations that may be unready at once
-	Boot     string // identity of this boot of the machine
-	Problem  string // what went wrong before the daemon started, for the user
+	Find     Finder    // nil: only for manifests that are named by File
+	Inherit  Inheritor // nil: services inherit what the caller has
+	Limit    int       // generations that may be unready at once
+	Boot     string    // identity of this boot of the machine
+	Problem  string    // what went wrong before the daemon started, for the user
 	Log      *slog.Logger
 }
 
@@ -39,6 +41,8 @@ type Daemon struct {
 	store   Store
 	connect Connector
 	load    Loader
+	find    Finder
+	inherit Inheritor
 	log     *slog.Logger
 
 	requests chan message
@@ -47,6 +51,7 @@ type Daemon struct {
 	link     atomic.Pointer[link] // nil while the runtime cannot be reached
 	journal  *journal
 	ports    *ports
+	applying chan struct{} // of capacity 1, full while a manifest is read and applied: two at once could take one port
 	stopped  chan struct{} // closed by a Stop request that was carried out
 	stopOnce sync.Once
 	shut     atomic.Bool   // the runtime was told to end: no new one is wanted
@@ -94,6 +99,9 @@ func New(o Options) *Daemon {
 		store:    o.Store,
 		connect:  o.Connect,
 		load:     o.Load,
+		find:     o.Find,
+		inherit:  o.Inherit,
+		applying: make(chan struct{}, 1),
 		log:      o.Log,
 		requests: make(chan message, batchLimit),
 		facts:    make(chan message, batchLimit),

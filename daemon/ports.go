@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/stead-dev/stead/runtime"
+	"github.com/stead-dev/stead/supervisor"
 )
 
 // The range that `auto` ports are chosen from: registered for nothing common,
@@ -106,5 +107,35 @@ func (p *ports) committed(numbers map[string]int) {
 	defer p.mu.Unlock()
 	for key := range numbers {
 		delete(p.fresh, key)
+	}
+}
+
+// taken returns what says who has a fixed port that a service of a project
+// wants: another project's service that is wanted up, or still runs. A service
+// that runs on another number since that one was taken keeps it until it is
+// stopped: it is not restarted because somebody else went.
+func (d *Daemon) taken() func(project, service, port string, number int) string {
+	p := d.Present()
+	holders := map[int][]supervisor.Name{}
+	for name, s := range p.State.Services {
+		if !s.Want.Up && quiet(*s) {
+			continue
+		}
+		for _, port := range p.Projects[name.Project].Services[name.Service].Spec.Ports {
+			holders[port.Number] = append(holders[port.Number], name)
+		}
+	}
+	return func(project, service, port string, number int) string {
+		for _, name := range holders[number] {
+			if name.Project != project {
+				other := p.Projects[name.Project]
+				return fmt.Sprintf("%d is that of %s/%s in %s", number, other.Shown, name.Service, other.Directory)
+			}
+		}
+		runs := !quiet(p.State.Service(serviceName(project, service)))
+		if runs && p.Projects[project].Services[service].Taken[port] == number {
+			return fmt.Sprintf("%d was taken when %s started, and it keeps what it has until it is stopped", number, service)
+		}
+		return ""
 	}
 }

@@ -18,7 +18,9 @@ type Project struct {
 	Shown       string // unique on this daemon: Name, or Name-directory for a second checkout
 	Directory   string
 	File        string
-	Environment []string // KEY=VALUE that its services inherit
+	Environment []string          // KEY=VALUE that its services inherit
+	Shell       []string          // names of those that are the login shell's, not the caller's
+	Sources     map[string]string // texts of the manifest and what it includes, by path, as last applied
 	Services    map[string]Service
 }
 
@@ -30,6 +32,8 @@ type Service struct {
 	Build    *runtime.Spec
 	Profiles []string
 	URLs     []string
+	Origins  map[string]string // of Spec.Environment: file:line, or "stead"; none: passed on from the caller
+	Taken    map[string]int    // by port: the number that the manifest fixes, and that somebody else has
 }
 
 // Loader reads a manifest.
@@ -43,6 +47,10 @@ type LoadRequest struct {
 	Profiles    []string
 	Services    []string
 	AutoPort    func(project, service, port string) (int, error)
+	// Taken says why a port that the manifest fixes cannot be had, "" when it can.
+	Taken func(project, service, port string, number int) string
+	// Sources, when set, are read instead of the manifest's files.
+	Sources map[string]string
 }
 
 // Loaded is a manifest that was read.

@@ -30,13 +30,22 @@ type UpResult struct {
 
 // Up reads a manifest, commits it, and wants its services up.
 func (d *Daemon) Up(ctx context.Context, req UpRequest) (UpResult, error) {
-	loaded, err := d.read(ctx, req)
+	inherited, err := d.inherited(ctx, req)
+	if err != nil {
+		return UpResult{}, err
+	}
+	release, err := d.alone(ctx)
+	if err != nil {
+		return UpResult{}, err
+	}
+	defer release()
+	loaded, err := d.read(ctx, req, inherited.Environment)
 	if err != nil {
 		return UpResult{}, err
 	}
 	p := loaded.Project
-	p.Environment = req.Environment
-	result := UpResult{Services: closure(p, loaded.Wanted), Warnings: loaded.Warnings}
+	p.Environment, p.Shell = inherited.Environment, inherited.Shell
+	result := UpResult{Services: closure(p, loaded.Wanted), Warnings: append(inherited.Warnings, loaded.Warnings...)}
 	err = d.submit(ctx, func(dr *draft) error {
 		p.Shown = shownName(p, dr.projects)
 		result.Changed = changed(dr.projects[p.ID], p)
@@ -51,14 +60,40 @@ func (d *Daemon) Up(ctx context.Context, req UpRequest) (UpResult, error) {
 	return result, err
 }
 
-// Check reads a manifest and changes nothing.
-func (d *Daemon) Check(ctx context.Context, req UpRequest) (Loaded, error) { return d.read(ctx, req) }
+// Check reads a manifest and changes nothing. What a login shell would add to
+// the caller's environment is taken from the last time it was asked: editors
+// check on every save.
+func (d *Daemon) Check(ctx context.Context, req UpRequest) (Loaded, error) {
+	file, err := d.file(req)
+	if err != nil {
+		return Loaded{}, err
+	}
+	environment := req.Environment
+	for _, p := range d.Present().Projects {
+		if p.File == file {
+			environment = withShell(environment, p)
+		}
+	}
+	return d.read(ctx, req, environment)
+}
 
-func (d *Daemon) read(ctx context.Context, req UpRequest) (Loaded, error) {
+func (d *Daemon) read(ctx context.Context, req UpRequest, environment []string) (Loaded, error) {
 	return d.load(ctx, LoadRequest{
-		Directory: req.Directory, File: req.File, Environment: req.Environment,
-		Profiles: req.Profiles, Services: req.Services, AutoPort: d.autoPort,
+		Directory: req.Directory, File: req.File, Environment: environment,
+		Profiles: req.Profiles, Services: req.Services, AutoPort: d.autoPort, Taken: d.taken(),
 	})
+}
+
+// alone waits until no other manifest is being applied.
+func (d *Daemon) alone(ctx context.Context) (release func(), err error) {
+	select {
+	case d.applying <- struct{}{}:
+		return func() { <-d.applying }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-d.ended:
+		return nil, errEnding
+	}
 }
 
 // Want commits that services are to be up or down.
@@ -66,15 +101,6 @@ func (d *Daemon) Want(ctx context.Context, wanted []supervisor.Name, up bool) er
 	return d.submit(ctx, func(dr *draft) error {
 		dr.events = append(dr.events, supervisor.Wanted{Names: wanted, Up: up})
 		dr.noteRequest(map[bool]string{true: "up", false: "down"}[up], wanted)
-		return nil
-	})
-}
-
-// Restart commits that services are to get a new generation.
-func (d *Daemon) Restart(ctx context.Context, which []supervisor.Name) error {
-	return d.submit(ctx, func(dr *draft) error {
-		dr.events = append(dr.events, supervisor.Restarted{Names: which})
-		dr.noteRequest("restart", which)
 		return nil
 	})
 }

@@ -18,6 +18,10 @@ type Backend interface {
 	Up(ctx context.Context, req UpRequest) (UpResult, error)
 	// Check reads a manifest and changes nothing.
 	Check(ctx context.Context, req UpRequest) (CheckResult, error)
+	// Schema returns the JSON Schema of a manifest.
+	Schema() string
+	// Env returns the environment of a service.
+	Env(ctx context.Context, name supervisor.Name, req EnvRequest) (EnvResult, error)
 	// Want commits that the services are to be up or down.
 	Want(ctx context.Context, names []supervisor.Name, up bool) error
 	// Restart commits that the services are to get a new generation.
@@ -79,6 +83,28 @@ type CheckResult struct {
 	Name        string
 	Services    []string // in start order
 	Diagnostics []runtime.Diagnostic
+}
+
+// EnvRequest says how the environment of a service is wanted.
+type EnvRequest struct {
+	ShowSecrets bool
+	Refresh     bool     // ask the login shell again
+	Environment []string // KEY=VALUE of the caller, for Refresh
+}
+
+// EnvResult is the environment of a service.
+type EnvResult struct {
+	Project   Project
+	Variables []EnvVariable // sorted by name
+	Warnings  []runtime.Diagnostic
+}
+
+// EnvVariable is one variable with its origin.
+type EnvVariable struct {
+	Name   string
+	Value  string // empty when Masked
+	Origin string // file:line, or in words
+	Masked bool   // it looks like a secret, and secrets were not asked for
 }
 
 // CommandRequest is a command to run beside a service.

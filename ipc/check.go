@@ -8,6 +8,9 @@ import (
 
 // Check reads a manifest and changes nothing.
 func (h handlers) Check(ctx context.Context, req *steadpb.CheckRequest) (*steadpb.CheckResponse, error) {
+	if req.GetSchema() {
+		return &steadpb.CheckResponse{Schema: h.backend.Schema()}, nil
+	}
 	var v violations
 	v.manifest(req.GetDirectory(), req.GetFile())
 	v.names("profiles", req.GetProfiles())

@@ -17,19 +17,39 @@ func (c *cli) checkCommand() *cobra.Command {
 	var format output
 	var file string
 	var profiles []string
+	var schema bool
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Says everything that is wrong in a manifest",
 		Long:  "Reads a manifest, changes nothing, and says all that is wrong in it. Errors end it with 1.",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if schema {
+				return c.schema(cmd.Context())
+			}
 			return c.check(cmd.Context(), file, profiles, format)
 		},
 	}
 	cmd.Flags().StringVarP(&file, "file", "f", "", "the manifest, instead of the stead.yaml of this directory or its parents")
 	cmd.Flags().StringArrayVar(&profiles, "profile", nil, "with the services of this profile (repeatable)")
+	cmd.Flags().BoolVar(&schema, "schema", false, "print the JSON Schema of a manifest, for editors, instead")
 	format.flag(cmd)
 	return cmd
+}
+
+// schema prints what the daemon in use understands: an editor's copy of it
+// cannot be of another version.
+func (c *cli) schema(ctx context.Context) error {
+	client, err := c.ensureDaemon(ctx)
+	if err != nil {
+		return err
+	}
+	answer, err := client.Check(ctx, &steadpb.CheckRequest{Schema: true})
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprint(c.out, answer.Schema)
+	return err
 }
 
 func (c *cli) check(ctx context.Context, file string, profiles []string, format output) error {
@@ -100,15 +120,19 @@ type diagnosticShape struct {
 }
 
 func shapeCheck(answer *steadpb.CheckResponse) checkShape {
-	shape := checkShape{
+	return checkShape{
 		File: answer.File, Name: answer.Name, Services: list(answer.Services),
-		Diagnostics: make([]diagnosticShape, len(answer.Diagnostics)),
+		Diagnostics: shapeDiagnostics(answer.Diagnostics),
 	}
-	for i, d := range answer.Diagnostics {
-		shape.Diagnostics[i] = diagnosticShape{
+}
+
+func shapeDiagnostics(sent []*steadpb.Diagnostic) []diagnosticShape {
+	shapes := make([]diagnosticShape, len(sent))
+	for i, d := range sent {
+		shapes[i] = diagnosticShape{
 			File: d.File, Line: d.Line, Column: d.Column, EndLine: d.EndLine, EndColumn: d.EndColumn,
 			Severity: d.Severity, Text: d.Text, Hint: d.Hint, Source: d.Source, Service: d.Service,
 		}
 	}
-	return shape
+	return shapes
 }

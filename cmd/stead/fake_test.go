@@ -225,6 +225,11 @@ func (f *fakeDaemon) Check(context.Context, *steadpb.CheckRequest) (*steadpb.Che
 	return decode[steadpb.CheckResponse](f.play.Answers["Check"]), f.note("Check")
 }
 
+func (f *fakeDaemon) Env(_ context.Context, req *steadpb.EnvRequest) (*steadpb.EnvResponse, error) {
+	answer := decode[steadpb.EnvResponse](f.play.Answers["Env"])
+	return answer, f.note("Env", fmt.Sprint(req.Selection.Services[0], " ", req.ShowSecrets, " ", len(req.Environment) > 0))
+}
+
 func (f *fakeDaemon) Status(_ context.Context, req *steadpb.StatusRequest) (*steadpb.StatusResponse, error) {
 	if err := f.note("Status"); err != nil {
 		return nil, err

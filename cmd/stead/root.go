@@ -61,7 +61,7 @@ func (c *cli) root() *cobra.Command {
 	root.SetFlagErrorFunc(usageError)
 	root.AddCommand(
 		c.upCommand(), c.downCommand(), c.statusCommand(), c.restartCommand(), c.logsCommand(),
-		c.attachCommand(), c.execCommand(), c.runCommand(), c.whyCommand(), c.eventsCommand(), c.checkCommand(),
+		c.attachCommand(), c.execCommand(), c.runCommand(), c.whyCommand(), c.eventsCommand(), c.envCommand(), c.checkCommand(),
 		c.daemonCommand(), c.versionCommand(), c.completionCommand(),
 	)
 	return root

@@ -13,7 +13,6 @@ import (
 	sd "github.com/coreos/go-systemd/v22/daemon"
 
 	"github.com/stead-dev/stead/daemon"
-	"github.com/stead-dev/stead/daemon/manifest"
 	"github.com/stead-dev/stead/daemon/state"
 	"github.com/stead-dev/stead/ipc"
 	"github.com/stead-dev/stead/runtime/plugin"
@@ -48,6 +47,8 @@ func supervise(detach context.Context, home ipc.Home, log *slog.Logger) error {
 		Restored: restored,
 		Connect:  connector(home, log),
 		Load:     load,
+		Find:     find,
+		Inherit:  inherit,
 		Limit:    unreadyPerCore * max(2, goruntime.NumCPU()),
 		Boot:     boot,
 		Problem:  recoveryText(recovery),
@@ -132,26 +133,6 @@ func recoveryText(r state.Recovery) string {
 		return ""
 	}
 	return fmt.Sprintf("the state file was damaged (%s) and was moved to %s; what runs goes on running: `stead up -d` in each project takes it over again", r.Cause, r.Corrupt)
-}
-
-// load reads a manifest for the daemon.
-func load(_ context.Context, req daemon.LoadRequest) (daemon.Loaded, error) {
-	p, warnings, err := manifest.Load(manifest.Request{
-		Directory: req.Directory, File: req.File, Environment: req.Environment,
-		Profiles: req.Profiles, AutoPort: req.AutoPort,
-	})
-	if err != nil {
-		return daemon.Loaded{}, err
-	}
-	wanted, err := p.Wanted(req.Services, req.Profiles)
-	if err != nil {
-		return daemon.Loaded{}, err
-	}
-	project := daemon.Project{ID: p.ID, Name: p.Name, Directory: p.Directory, File: p.File, Services: map[string]daemon.Service{}}
-	for name, s := range p.Services {
-		project.Services[name] = daemon.Service(s)
-	}
-	return daemon.Loaded{Project: project, Order: p.Order, Wanted: wanted, Warnings: warnings}, nil
 }
 
 // keeper is the daemon's Store: state with the daemon's own types.

@@ -155,6 +155,9 @@ func (e *needsShell) Error() string { return e.why }
 // split cuts a text into words as sh would, and refuses with needsShell what
 // is more than words.
 func (d *document) split(text string) ([]string, error) {
+	if words, ok := plainWords(text); ok {
+		return words, nil
+	}
 	file, err := d.shell.Parse(strings.NewReader(text), "")
 	if parse, ok := errors.AsType[syntax.ParseError](err); ok {
 		return nil, errors.New(parse.Text)
@@ -187,6 +190,29 @@ func (d *document) split(text string) ([]string, error) {
 		}
 	}
 	return argv, nil
+}
+
+// plainWords splits a text in which a shell would find nothing but words, as
+// nearly all commands are: a tenth of the parser's work.
+func plainWords(text string) ([]string, bool) {
+	for i := range len(text) {
+		c := text[i]
+		letter := c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9'
+		if !letter && strings.IndexByte(" \t_-./:=@%+,", c) < 0 {
+			return nil, false
+		}
+	}
+	words := strings.Fields(text)
+	if len(words) == 0 || strings.Contains(words[0], "=") || reserved[words[0]] {
+		return nil, false
+	}
+	return words, true
+}
+
+// reserved are the words of POSIX's shell (2.4) that are letters only.
+var reserved = map[string]bool{
+	"if": true, "then": true, "else": true, "elif": true, "fi": true, "do": true, "done": true, "case": true,
+	"esac": true, "while": true, "until": true, "for": true, "in": true,
 }
 
 func shellFor(n syntax.Node, why string) error {

@@ -190,7 +190,7 @@ func (d *document) cycle(path []need) {
 	}
 	names, places := []string{last.Service}, []string{}
 	for _, n := range path[start:] {
-		places = append(places, fmt.Sprintf("%s needs %s at %d:%d", names[len(names)-1], n.Service, n.at.Line, n.at.Column))
+		places = append(places, fmt.Sprintf("%s needs %s at %s", names[len(names)-1], n.Service, d.place(n.at)))
 		names = append(names, n.Service)
 	}
 	d.service = last.Service

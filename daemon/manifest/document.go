@@ -3,6 +3,7 @@ package manifest
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -29,14 +30,16 @@ const (
 	maxLine = 8 << 10
 )
 
-// A document is one manifest while it is read. Findings gather in it; nothing
-// stops at the first.
+// A document is one manifest while it is read, with all that it includes.
+// Findings gather in it; nothing stops at the first.
 type document struct {
-	file    string
-	source  string
-	lines   []int             // offset in source at which each line begins
-	env     map[string]string // what ${VAR} is
-	service string            // that is being read: goes into findings
+	parts   []part // the manifest itself first
+	source  string // of all parts, one after the other
+	lines   []int  // offset in source at which each line begins
+	nodes   int    // of all parts, aliases expanded
+	reading int    // index of the part that a finding without a place is about
+	read    func(file string) (string, error)
+	service string // that is being read: goes into findings
 	found   []runtime.Diagnostic
 	seen    map[string]bool          // positions and texts in found: an alias is read many times
 	count   map[runtime.Severity]int // of what was found, also what was not kept
@@ -44,22 +47,25 @@ type document struct {
 }
 
 func newDocument(file, text string, environ []string) *document {
-	d := &document{file: file, source: text, lines: []int{0}, seen: map[string]bool{}, count: map[runtime.Severity]int{},
+	d := &document{read: readText, seen: map[string]bool{}, count: map[runtime.Severity]int{},
 		shell: syntax.NewParser(syntax.Variant(syntax.LangPOSIX))}
-	for i := range len(text) {
-		if text[i] == '\n' {
-			d.lines = append(d.lines, i+1)
-		}
-	}
-	d.env = d.variables(environ)
+	directory := filepath.Dir(file)
+	d.open(file, directory, text, nil)
+	d.parts[0].scope = d.scope(callers(environ), envFilesOf(directory))
 	return d
 }
 
-// parse returns the root mapping, or nil after a finding.
+// parse returns the root mapping of the part that was opened last, or nil
+// after a finding.
 func (d *document) parse() *yaml.Node {
+	d.reading = len(d.parts) - 1
+	defer func() { d.reading = 0 }()
 	var root yaml.Node
 	// Duplicate keys are found by fields, which knows both places.
-	err := yaml.Load([]byte(d.source), &root, yaml.WithUniqueKeys(false))
+	err := yaml.Load([]byte(d.parts[d.reading].text), &root, yaml.WithUniqueKeys(false))
+	if shift := d.parts[d.reading].first; shift > 0 && err == nil {
+		move(&root, shift)
+	}
 	switch {
 	case root.Kind == 0 && strings.Contains(fmt.Sprint(err), "no documents"):
 		d.wrong(nil, `the least is: services: {web: {command: ./web}}`, "the manifest is empty")
@@ -72,11 +78,12 @@ func (d *document) parse() *yaml.Node {
 		return nil
 	}
 	size, ok := expanded(&root, map[*yaml.Node]int{})
+	d.nodes += size
 	switch {
 	case !ok:
 		d.wrong(&root, "an anchor cannot contain its own alias", "an alias refers to itself")
 		return nil
-	case size > maxNodes:
+	case d.nodes > maxNodes:
 		d.wrong(&root, "", "the manifest is too large: more than %d values after aliases are expanded", maxNodes)
 		return nil
 	}
@@ -116,6 +123,7 @@ func (d *document) syntaxError(err error) {
 		d.wrong(nil, "", "not valid YAML: %s", err)
 		return
 	}
+	shift := d.parts[d.reading].first
 	mark, text := load.Mark, load.Message
 	line, column := mark.Line, mark.Column
 	hint := ""
@@ -123,14 +131,14 @@ func (d *document) syntaxError(err error) {
 	case strings.Contains(text, "end of stream"), strings.Contains(text, "expected ',' or"):
 		line, column = load.ContextMark.Line, load.ContextMark.Column
 		text, hint = "what begins here is not closed", "close the quote or bracket"
-	case strings.HasPrefix(d.rest(line, column), "\t"):
+	case strings.HasPrefix(d.rest(shift+line, column), "\t"):
 		text, hint = "a tab where there can be none", "indent by spaces"
 	case strings.Contains(text, "mapping values are not allowed"):
 		text, hint = `a second ": " in one value`, `put the value in quotes if the ": " belongs to it`
 	case strings.Contains(text, "cannot start any token"):
 		hint = "put the value in quotes"
 	}
-	d.add(runtime.Diagnostic{Severity: runtime.SeverityError, Text: "not valid YAML: " + text, Hint: hint}, line, column)
+	d.add(runtime.Diagnostic{Severity: runtime.SeverityError, Text: "not valid YAML: " + text, Hint: hint}, shift+line, column)
 }
 
 // rest is the line from a column on; column counts characters, from 1. Of a
@@ -179,7 +187,13 @@ func (d *document) note(severity runtime.Severity, at *yaml.Node, hint, format s
 
 // add notes a finding at a line and a column in characters.
 func (d *document) add(one runtime.Diagnostic, line, column int) {
-	one.File, one.Line, one.Service = d.file, line, d.service
+	p := &d.parts[d.reading]
+	one.Service = d.service
+	if line > 0 {
+		p = d.part(line)
+		one.Line = line - p.first
+	}
+	one.File = p.file
 	one.Source = d.line(line)
 	if column > 0 && len(one.Source) <= maxLine {
 		one.Column = len(one.Source) - len(d.rest(line, column)) + 1
@@ -232,6 +246,6 @@ func (d *document) atMost(found runtime.Diagnostics) runtime.Diagnostics {
 	if len(found) <= maxFindings {
 		return found
 	}
-	more := runtime.Diagnostic{File: d.file, Severity: found[0].Severity, Text: fmt.Sprintf("and %d more", d.count[found[0].Severity]-maxFindings)}
+	more := runtime.Diagnostic{File: d.parts[0].file, Severity: found[0].Severity, Text: fmt.Sprintf("and %d more", d.count[found[0].Severity]-maxFindings)}
 	return append(found[:maxFindings:maxFindings], more)
 }

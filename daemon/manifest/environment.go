@@ -1,74 +1,29 @@
 package manifest
 
 import (
-	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
+	"strconv"
 	"strings"
 
-	"github.com/compose-spec/compose-go/v2/dotenv"
 	"go.yaml.in/yaml/v4"
-
-	"github.com/stead-dev/stead/runtime"
 )
 
-// variables is what ${VAR} can be: the caller's environment, and below it the
-// .env beside the manifest.
-func (d *document) variables(environ []string) map[string]string {
-	caller := map[string]string{}
-	for _, one := range environ {
-		if name, value, ok := strings.Cut(one, "="); ok && name != "" {
-			caller[name] = value
-		}
-	}
-	out := map[string]string{}
-	file := filepath.Join(filepath.Dir(d.file), ".env")
-	if _, err := os.Stat(file); err == nil {
-		if out, err = d.envFile(file, caller); err != nil {
-			d.keep(runtime.Diagnostic{File: file, Severity: runtime.SeverityError, Text: err.Error()})
-		}
-	}
-	if out == nil {
-		return caller
-	}
-	maps.Copy(out, caller)
-	return out
-}
-
-var envFileLine = regexp.MustCompile(`^line (\d+): `)
-
-// envFile reads KEY=VALUE lines. The error is that of reading; a finding in
-// the file names its line but never shows it: such files hold secrets.
-func (d *document) envFile(file string, env map[string]string) (map[string]string, error) {
-	text, err := readText(file)
-	if err != nil {
-		return nil, err
-	}
-	out, err := dotenv.UnmarshalWithLookup(text, func(name string) (string, bool) { v, ok := env[name]; return v, ok })
-	if err != nil {
-		one := runtime.Diagnostic{File: file, Severity: runtime.SeverityError, Service: d.service,
-			Text: "not a file of KEY=VALUE lines", Hint: "close its quotes, and name variables by letters, digits and _"}
-		if m := envFileLine.FindStringSubmatch(err.Error()); m != nil {
-			fmt.Sscan(m[1], &one.Line)
-		}
-		d.keep(one)
-	}
-	return out, nil
-}
+// OriginStead is the origin of a variable that stead sets itself.
+const OriginStead = "stead"
 
 // readEnvironment fills in what the service declares: its files in the order
 // written, over them its own variables.
-func (s *draft) readEnvironment(directory string) {
-	s.environment = map[string]string{}
+func (s *draft) readEnvironment() {
+	s.environment, s.origins = map[string]string{}, map[string]string{}
 	if f, ok := s.keys["env_file"]; ok {
 		nodes := []*yaml.Node{f.value}
 		if f.value.Kind == yaml.SequenceNode {
 			nodes = s.items(f.value)
 		}
 		for _, one := range nodes {
-			s.readEnvFile(one, directory)
+			s.readEnvFile(one)
 		}
 	}
 	f, ok := s.keys["environment"]
@@ -96,18 +51,24 @@ func (s *draft) setVariable(n *yaml.Node, name, value string, set bool) {
 		s.wrong(n, "write NAME: value, or - NAME=value in a list", "%q is not a name for a variable", name)
 		return
 	}
-	if !set {
-		value, set = s.env[name], s.env[name] != ""
-	}
-	if set {
-		s.environment[name] = value
-	} else {
+	scope := s.part(n.Line).scope
+	switch {
+	case set:
+		s.environment[name], s.origins[name] = value, s.position(n)
+	case scope.values[name] != "":
+		s.environment[name] = scope.values[name]
+		delete(s.origins, name) // without one it is what the service inherits anyway
+		if origin := scope.origins[name]; origin != "" {
+			s.origins[name] = origin
+		}
+	default:
 		delete(s.environment, name)
+		delete(s.origins, name)
 	}
 }
 
 // readEnvFile reads one entry of env_file: a path, or {path, required}.
-func (s *draft) readEnvFile(n *yaml.Node, directory string) {
+func (s *draft) readEnvFile(n *yaml.Node) {
 	required := true
 	if n.Kind == yaml.MappingNode {
 		keys := s.known(n, "env_file", []string{"path", "required"}, nil)
@@ -126,17 +87,20 @@ func (s *draft) readEnvFile(n *yaml.Node, directory string) {
 		return
 	}
 	if !filepath.IsAbs(path) {
-		path = filepath.Join(directory, path)
+		path = filepath.Join(s.directory(n), path)
 	}
 	_, err := os.Stat(path)
 	if err != nil && !required {
 		return
 	}
-	variables, err := s.envFile(path, s.env)
+	settings, err := s.envFile(path, s.part(n.Line).scope.lookup)
 	if err != nil {
 		s.wrong(n, "create it, or write {path: "+n.Value+", required: false}", "env_file %s %s", n.Value, err)
 	}
-	maps.Copy(s.environment, variables)
+	for name, one := range settings {
+		s.environment[name] = one.value
+		s.origins[name] = path + ":" + strconv.Itoa(one.line)
+	}
 }
 
 // addURLs gives the service the addresses of those it depends on:
@@ -157,6 +121,9 @@ func (s *draft) addURLs(all drafts) {
 					continue
 				}
 				owner[name], s.spec.Environment[name] = n.Service, p.url()
+				if _, declared := s.environment[name]; !declared {
+					s.origins[name] = OriginStead
+				}
 			}
 		}
 	}

@@ -81,7 +81,7 @@ func readText(file string) (string, error) {
 	info, err := os.Stat(file)
 	switch {
 	case err != nil:
-		return "", errors.New("cannot be read: " + reason(err))
+		return "", fmt.Errorf("cannot be read: %w", unwrapped(err))
 	case !info.Mode().IsRegular():
 		return "", errors.New("is not a regular file")
 	}
@@ -100,14 +100,16 @@ func readText(file string) (string, error) {
 	return string(bytes.TrimPrefix(text, []byte("\ufeff"))), nil
 }
 
-// reason is err without the operation and path that the caller says itself.
-func reason(err error) string {
+// unwrapped is err without the operation and path that the caller says itself.
+func unwrapped(err error) error {
 	var path *fs.PathError
 	if errors.As(err, &path) {
-		return path.Err.Error()
+		return path.Err
 	}
-	return err.Error()
+	return err
 }
+
+func reason(err error) string { return unwrapped(err).Error() }
 
 // projectID is unique for a directory and readable: see Project.ID.
 func projectID(name, directory string) string {

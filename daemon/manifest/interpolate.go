@@ -21,7 +21,7 @@ func (d *document) interpolate(n *yaml.Node) (string, bool) {
 	if !strings.Contains(n.Value, "$") {
 		return n.Value, true
 	}
-	x := expansion{lookup: func(name string) (string, bool) { v, ok := d.env[name]; return v, ok }}
+	x := expansion{lookup: d.part(n.Line).scope.lookup}
 	text, err := x.expand(n.Value)
 	for _, name := range x.unset {
 		d.atVariable(n, name, runtime.Diagnostic{
@@ -69,6 +69,8 @@ type expansion struct {
 	name   string   // of the variable at fault, when expand fails
 	hint   string
 	depth  int
+	// required tells a variable that ${VAR:?…} wants from what is not understood.
+	required bool
 }
 
 // maxNesting bounds ${A:-${B:-…}}: real ones have two or three.
@@ -154,6 +156,7 @@ func (x *expansion) braced(s string) (string, error) {
 	if err != nil || operator[0] != '?' {
 		return text, err
 	}
+	x.required = true
 	x.name, x.hint = name, "set it in the environment of stead up, or in .env beside the manifest"
 	if text == "" {
 		text = "it is required"

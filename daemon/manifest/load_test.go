@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -31,13 +32,28 @@ func FuzzLoad(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(string(shop))
+	f.Add("include: [b.yaml, {path: [b.yaml, stead.override.yaml], project_directory: x, env_file: .env}]\nservices: {web: {command: a}}")
 	dir := f.TempDir()
+	write(f, dir, "b.yaml", "include: [stead.yaml]\nservices: {b: {command: b $A, depends_on: [web]}}\n")
+	write(f, dir, ".env", "A=1\nB='2'\n")
+	write(f, dir, overrideName, `services:
+  web: {environment: [A=1, "B=${HOME}"], depends_on: [], ports: {http: 1}, profiles: [p], stop: {grace: 1s}, data: !reset null}
+  worker: {env_file: .env, command: !override [a, b], restart: {min: 1s}}
+`)
 	f.Fuzz(func(t *testing.T, text string) {
-		doc := newDocument(filepath.Join(dir, FileName), text, []string{"HOME=/home/me"})
+		file := filepath.Join(dir, FileName)
+		if len(text)%2 == 0 {
+			file = filepath.Join(dir, "named.yaml") // has no override
+		}
+		doc := newDocument(file, text, []string{"HOME=/home/me"})
 		p := doc.project(Request{AutoPort: func(string, string, string) (int, error) { return 65535, nil }})
 		warnings, errors := doc.findings()
 		for _, one := range append(warnings, errors...) {
-			if line := doc.line(one.Line); one.Text == "" || one.Column > len(line)+1 {
+			i := slices.IndexFunc(doc.parts, func(p part) bool { return p.file == one.File })
+			if i < 0 && filepath.Ext(one.File) == ".yaml" {
+				t.Errorf("%+v is in no file that was read", one)
+			}
+			if line := doc.line(doc.parts[max(i, 0)].first + one.Line); i >= 0 && (one.Text == "" || one.Column > len(line)+1) {
 				t.Errorf("%+v in a line of %d bytes", one, len(line))
 			}
 		}

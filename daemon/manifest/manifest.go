@@ -13,6 +13,9 @@
 package manifest
 
 import (
+	"fmt"
+	"io/fs"
+
 	"github.com/stead-dev/stead/runtime"
 	"github.com/stead-dev/stead/supervisor"
 )
@@ -36,6 +39,13 @@ type Request struct {
 	// that service; project is the ID. It is called only for a manifest
 	// without errors, and must give the same answer again.
 	AutoPort func(project, service, port string) (int, error)
+	// Taken says why a port that the manifest fixes cannot be had now, "" when
+	// it can: it gets a number as for `auto`, with a warning. nil: all can.
+	Taken func(project, service, port string, number int) string
+	// Sources, when set, are read instead of the manifest's files, those of an
+	// earlier Project: what is not among them is not there. Env files are read
+	// from the disk always.
+	Sources map[string]string
 }
 
 // Project is a manifest, resolved. It survives encoding as JSON.
@@ -46,8 +56,11 @@ type Project struct {
 	Name      string // the manifest's, else the directory's made valid
 	Directory string // of the manifest, with symbolic links resolved
 	File      string
-	Services  map[string]Service
-	Order     []string // of all services: each after those it depends on
+	// Sources are the texts of the manifest and of all that it is made of, by
+	// path: see Request.
+	Sources  map[string]string
+	Services map[string]Service
+	Order    []string // of all services: each after those it depends on
 }
 
 // Service is one service, resolved.
@@ -60,25 +73,50 @@ type Service struct {
 	Build    *runtime.Spec // what is run before each start; nil: nothing. Log is the service
 	Profiles []string      // keep it back, unless one of them is on
 	URLs     []string      // of its ports, in the order written
+	// Origins says where each variable of Spec.Environment is from: file:line,
+	// or OriginStead. One without is passed on from Request.Environment.
+	Origins map[string]string
+	// Taken has the numbers that the manifest fixes and Request.Taken refused,
+	// by the name of the port.
+	Taken map[string]int
 }
+
+// Find returns the path of the manifest that req names, or NotFound with a hint.
+func Find(req Request) (string, error) { return find(req) }
 
 // Load reads the manifest that req names. The warnings are set also when
 // there is an error. The error is runtime.Diagnostics with all errors at once,
 // or NotFound with a hint when there is no manifest.
 func Load(req Request) (*Project, []runtime.Diagnostic, error) {
-	file, err := find(req)
-	if err != nil {
-		return nil, nil, err
+	file, read := req.File, readText
+	if req.Sources != nil {
+		read = from(req.Sources)
+	} else {
+		var err error
+		if file, err = find(req); err != nil {
+			return nil, nil, err
+		}
 	}
-	text, err := readText(file)
+	text, err := read(file)
 	if err != nil {
 		return nil, nil, runtime.Diagnostics{{File: file, Severity: runtime.SeverityError, Text: err.Error()}}
 	}
 	doc := newDocument(file, text, req.Environment)
+	doc.read = read
 	project := doc.project(req)
 	warnings, errors := doc.findings()
 	if len(errors) > 0 {
 		return nil, warnings, errors
 	}
 	return project, warnings, nil
+}
+
+// from reads texts that are at hand.
+func from(sources map[string]string) func(file string) (string, error) {
+	return func(file string) (string, error) {
+		if text, ok := sources[file]; ok {
+			return text, nil
+		}
+		return "", fmt.Errorf("was not there when the manifest was applied: %w", fs.ErrNotExist)
+	}
 }

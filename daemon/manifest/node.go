@@ -42,7 +42,7 @@ func (d *document) fields(n *yaml.Node, what string) []field {
 		case key.Tag == "!!merge":
 			merged = append(merged, d.merge(value, what)...)
 		case first != nil:
-			d.wrong(key, "remove one of them", "%q is here twice: first at line %d", key.Value, first.Line)
+			d.wrong(key, "remove one of them", "%q is here twice: first at line %d", key.Value, first.Line-d.part(first.Line).first)
 		default:
 			at[key.Value] = key
 			out = append(out, field{key, value})

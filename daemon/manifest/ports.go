@@ -1,7 +1,7 @@
 package manifest
 
 import (
-	"fmt"
+	"errors"
 	"regexp"
 	"slices"
 	"strconv"
@@ -122,30 +122,42 @@ func (d *document) portClashes(all drafts) {
 			}
 			d.service = s.name
 			d.wrong(p.at, "give one of them another number, or auto",
-				"port %d of %s/%s is that of %s/%s already, at %d:%d", p.Number, s.name, p.Name,
-				owner[p.Number], first.Name, first.at.Line, first.at.Column)
+				"port %d of %s/%s is that of %s/%s already, at %s", p.Number, s.name, p.Name,
+				owner[p.Number], first.Name, d.place(first.at))
 		}
 	}
 	d.service = ""
 }
 
-// autoPorts asks for the numbers that the manifest leaves open.
-func (d *document) autoPorts(all drafts, project string, choose func(project, service, port string) (int, error)) {
+// choosePorts asks for the numbers that the manifest leaves open, and for
+// others than those that somebody else has.
+func (d *document) choosePorts(all drafts, project string, req Request) {
+	choose := req.AutoPort
+	if choose == nil {
+		choose = func(string, string, string) (int, error) { return 0, errors.New("nobody chooses ports here") }
+	}
 	for _, s := range all.list {
 		d.service = s.name
 		for i, p := range s.ports {
-			if !p.auto {
+			taken := ""
+			if !p.auto && req.Taken != nil {
+				taken = req.Taken(project, s.name, p.Name, p.Number)
+			}
+			if !p.auto && taken == "" {
 				continue
 			}
-			number, err := 0, fmt.Errorf("nobody chooses ports here")
-			if choose != nil {
-				number, err = choose(project, s.name, p.Name)
-			}
+			number, err := choose(project, s.name, p.Name)
 			if err != nil {
 				d.wrong(p.at, "write a number instead", "port %s: choose a number for auto: %s", p.Name, err)
 				continue
 			}
 			s.ports[i].Number = number
+			if taken != "" {
+				s.taken[p.Name] = p.Number
+			}
+			if taken != "" && !keptBack(s.profiles, req.Profiles) {
+				d.warn(p.at, "write auto, or another number, to have it without this warning", "port %s: %s; it is %d instead, as for auto", p.Name, taken, number)
+			}
 		}
 	}
 	d.portClashes(all)

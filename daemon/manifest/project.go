@@ -9,11 +9,10 @@ import (
 )
 
 // projectKeys are the keys of a manifest.
-var projectKeys = []string{"name", "services", "environments"}
+var projectKeys = []string{"name", "include", "services", "environments"}
 
 // projectLater says why other keys are not keys.
 var projectLater = map[string]string{
-	"include":  "it is not there yet: put the services into this file",
 	"version":  "remove it: a manifest has no version",
 	"volumes":  "write data: {name: ./directory} in the service that owns it",
 	"networks": "services reach each other on this machine: read $STEAD_<NAME>_URL",
@@ -24,15 +23,15 @@ var projectLater = map[string]string{
 // project resolves the manifest; what it returns is whole only when there are
 // no errors among the findings.
 func (d *document) project(req Request) *Project {
-	root := d.parse()
+	root := d.model()
 	if root == nil {
 		return nil
 	}
-	if root.Kind != yaml.MappingNode {
-		d.wrong(root, "the least is: services: {web: {command: ./web}}", "a manifest is a mapping, not %s", kind(root))
-		return nil
+	file := d.parts[0].file
+	p := &Project{Directory: filepath.Dir(file), File: file, Sources: map[string]string{}, Services: map[string]Service{}}
+	for _, part := range d.parts {
+		p.Sources[part.file] = part.text
 	}
-	p := &Project{Directory: filepath.Dir(d.file), File: d.file, Services: map[string]Service{}}
 	keys := d.known(root, "the manifest", projectKeys, projectLater)
 	p.Name = directoryName(p.Directory)
 	if f, ok := keys["name"]; ok {
@@ -48,7 +47,7 @@ func (d *document) project(req Request) *Project {
 	d.relate(drafts)
 	p.Order = d.order(drafts)
 	if !d.failed() {
-		d.autoPorts(drafts, p.ID, req.AutoPort)
+		d.choosePorts(drafts, p.ID, req)
 	}
 	for _, s := range drafts.list {
 		p.Services[s.name] = s.finish(drafts)
@@ -113,7 +112,7 @@ func (s *draft) finish(all drafts) Service {
 	s.resolvePorts()
 	build := s.buildSpec() // before the URLs: a build does not depend on where others listen
 	s.addURLs(all)
-	out := Service{Name: s.name, Plan: s.plan, Spec: s.spec, Build: build, Profiles: s.profiles, URLs: s.urls()}
+	out := Service{Name: s.name, Plan: s.plan, Spec: s.spec, Build: build, Profiles: s.profiles, URLs: s.urls(), Origins: s.origins, Taken: s.taken}
 	out.Plan.Build = build != nil
 	out.Plan.Revision = s.spec.Hash()
 	if build != nil {

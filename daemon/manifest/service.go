@@ -53,21 +53,23 @@ type draft struct {
 	build       []string
 	ownData     bool
 	environment map[string]string // declared, without what stead adds
+	origins     map[string]string // of the environment: see Service
+	taken       map[string]int    // ports that somebody else has: see Service
 }
 
 func (d *document) draft(p *Project, f field) *draft {
-	s := &draft{document: d, name: f.key.Value, at: f.key}
+	s := &draft{document: d, name: f.key.Value, at: f.key, taken: map[string]int{}}
 	s.keys = d.known(f.value, "a service", serviceKeys, serviceLater)
 	s.spec.ID = runtime.ID{Environment: environment, Project: p.ID, Service: s.name}
-	s.spec.Dir = p.Directory
+	s.spec.Dir = d.directory(f.key)
 	if f, ok := s.keys["working_dir"]; ok {
-		s.spec.Dir = s.path(f.value, "working_dir", p.Directory)
+		s.spec.Dir = s.path(f.value, "working_dir")
 	}
 	if f.value.Kind == yaml.MappingNode || isNull(f.value) {
 		s.readCommand()
 	}
 	s.readBuild()
-	s.readEnvironment(p.Directory)
+	s.readEnvironment()
 	s.readPorts()
 	s.readReady()
 	s.readNeeds()
@@ -75,7 +77,7 @@ func (d *document) draft(p *Project, f field) *draft {
 	s.readSuccess()
 	s.readLimits()
 	s.readStop()
-	s.readData(p.Directory)
+	s.readData()
 	s.readReload()
 	s.readReplicas()
 	s.readLater()
@@ -98,8 +100,9 @@ func (s *draft) readProfiles(n *yaml.Node) {
 	s.profiles = profiles
 }
 
-// path returns a path that is relative to the project, made absolute.
-func (d *document) path(n *yaml.Node, what, directory string) string {
+// path returns a path that is relative to the file it is in, made absolute.
+func (d *document) path(n *yaml.Node, what string) string {
+	directory := d.directory(n)
 	path, ok := d.value(n, what)
 	if !ok {
 		return directory
@@ -126,14 +129,14 @@ func (s *draft) terminal() bool {
 
 // readData checks what the service says is its own. It keeps two generations
 // from running at once; the directories themselves are the service's.
-func (s *draft) readData(directory string) {
+func (s *draft) readData() {
 	f, ok := s.keys["data"]
 	if !ok {
 		return
 	}
 	for _, one := range s.fields(f.value, "data") {
 		if s.document.name(one.key, "data", one.key.Value) {
-			s.path(one.value, "data "+one.key.Value, directory)
+			s.path(one.value, "data "+one.key.Value)
 			s.ownData = true
 		}
 	}

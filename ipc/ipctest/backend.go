@@ -20,6 +20,7 @@ type Backend struct {
 	OnDescribe func() ipc.Description
 	OnUp       func(ipc.UpRequest) (ipc.UpResult, error)
 	OnCheck    func(ipc.UpRequest) (ipc.CheckResult, error)
+	OnEnv      func(supervisor.Name, ipc.EnvRequest) (ipc.EnvResult, error)
 	OnWant     func(names []supervisor.Name, up bool) error
 	OnRestart  func(names []supervisor.Name) error
 	OnTerminal func(context.Context, runtime.TerminalRequest) (runtime.Session, error)
@@ -111,6 +112,17 @@ func (b *Backend) Check(_ context.Context, req ipc.UpRequest) (ipc.CheckResult, 
 		return ipc.CheckResult{}, nil
 	}
 	return b.OnCheck(req)
+}
+
+// Schema implements ipc.Backend.
+func (b *Backend) Schema() string { return "{}" }
+
+// Env implements ipc.Backend.
+func (b *Backend) Env(_ context.Context, n supervisor.Name, req ipc.EnvRequest) (ipc.EnvResult, error) {
+	if b.OnEnv == nil {
+		return ipc.EnvResult{}, nil
+	}
+	return b.OnEnv(n, req)
 }
 
 // Want implements ipc.Backend.

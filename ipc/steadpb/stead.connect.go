@@ -43,6 +43,8 @@ const (
 	DaemonRestartProcedure = "/stead.v1.Daemon/Restart"
 	// DaemonCheckProcedure is the procedure name of the Daemon's Check RPC.
 	DaemonCheckProcedure = "/stead.v1.Daemon/Check"
+	// DaemonEnvProcedure is the procedure name of the Daemon's Env RPC.
+	DaemonEnvProcedure = "/stead.v1.Daemon/Env"
 	// DaemonStatusProcedure is the procedure name of the Daemon's Status RPC.
 	DaemonStatusProcedure = "/stead.v1.Daemon/Status"
 	// DaemonWatchProcedure is the procedure name of the Daemon's Watch RPC.
@@ -95,6 +97,13 @@ var (
 			Schema:           File_ipc_steadpb_stead_proto.Services().ByName("Daemon").Methods().ByName("Check"),
 			Procedure:        DaemonCheckProcedure,
 			IdempotencyLevel: connect.IdempotencyNoSideEffects,
+		}
+	})
+	daemonEnvSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_ipc_steadpb_stead_proto.Services().ByName("Daemon").Methods().ByName("Env"),
+			Procedure:  DaemonEnvProcedure,
 		}
 	})
 	daemonStatusSpec = sync.OnceValue(func() connect.Spec {
@@ -163,6 +172,8 @@ type DaemonClient interface {
 	Restart(context.Context, *RestartRequest) (*RestartResponse, error)
 	// Check reads the manifest of a project and changes nothing.
 	Check(context.Context, *CheckRequest) (*CheckResponse, error)
+	// Env returns the environment of one service, each variable with its origin.
+	Env(context.Context, *EnvRequest) (*EnvResponse, error)
 	// Status returns the present.
 	Status(context.Context, *StatusRequest) (*StatusResponse, error)
 	// Watch sends the present, and then each service again when it changed. A
@@ -296,6 +307,8 @@ type DaemonHandler interface {
 	Restart(context.Context, *RestartRequest) (*RestartResponse, error)
 	// Check reads the manifest of a project and changes nothing.
 	Check(context.Context, *CheckRequest) (*CheckResponse, error)
+	// Env returns the environment of one service, each variable with its origin.
+	Env(context.Context, *EnvRequest) (*EnvResponse, error)
 	// Status returns the present.
 	Status(context.Context, *StatusRequest) (*StatusResponse, error)
 	// Watch sends the present, and then each service again when it changed. A
@@ -323,6 +336,7 @@ func RegisterDaemonHandler(server *connect.Server, svc DaemonHandler) {
 		connect.Method{Spec: daemonDownSpec(), Handler: adapter.down},
 		connect.Method{Spec: daemonRestartSpec(), Handler: adapter.restart},
 		connect.Method{Spec: daemonCheckSpec(), Handler: adapter.check},
+		connect.Method{Spec: daemonEnvSpec(), Handler: adapter.env},
 		connect.Method{Spec: daemonStatusSpec(), Handler: adapter.status},
 		connect.Method{Spec: daemonWatchSpec(), Handler: adapter.watch},
 		connect.Method{Spec: daemonWhySpec(), Handler: adapter.why},
@@ -425,6 +439,10 @@ func (UnimplementedDaemonHandler) Check(context.Context, *CheckRequest) (*CheckR
 	return nil, connect.NewError(connect.CodeUnimplemented, "stead.v1.Daemon.Check is not implemented")
 }
 
+func (UnimplementedDaemonHandler) Env(context.Context, *EnvRequest) (*EnvResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "stead.v1.Daemon.Env is not implemented")
+}
+
 func (UnimplementedDaemonHandler) Status(context.Context, *StatusRequest) (*StatusResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "stead.v1.Daemon.Status is not implemented")
 }
@@ -492,6 +510,14 @@ func (c *daemonClient) Restart(ctx context.Context, req *RestartRequest) (*Resta
 func (c *daemonClient) Check(ctx context.Context, req *CheckRequest) (*CheckResponse, error) {
 	var res CheckResponse
 	if err := c.client.CallUnary(ctx, daemonCheckSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *daemonClient) Env(ctx context.Context, req *EnvRequest) (*EnvResponse, error) {
+	var res EnvResponse
+	if err := c.client.CallUnary(ctx, daemonEnvSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -609,6 +635,18 @@ func (h daemonHandler) check(ctx context.Context, _ connect.Spec, stream connect
 		return err
 	}
 	res, err := h.svc.Check(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h daemonHandler) env(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req EnvRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Env(ctx, &req)
 	if err != nil {
 		return err
 	}

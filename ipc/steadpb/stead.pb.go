@@ -665,6 +665,7 @@ type CheckRequest struct {
 	File          string                 `protobuf:"bytes,2,opt,name=file,proto3" json:"file,omitempty"`
 	Environment   []string               `protobuf:"bytes,3,rep,name=environment,proto3" json:"environment,omitempty"`
 	Profiles      []string               `protobuf:"bytes,4,rep,name=profiles,proto3" json:"profiles,omitempty"`
+	Schema        bool                   `protobuf:"varint,5,opt,name=schema,proto3" json:"schema,omitempty"` // only the schema is wanted: directory and file may be empty
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -727,12 +728,20 @@ func (x *CheckRequest) GetProfiles() []string {
 	return nil
 }
 
+func (x *CheckRequest) GetSchema() bool {
+	if x != nil {
+		return x.Schema
+	}
+	return false
+}
+
 type CheckResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	File          string                 `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
 	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	Services      []string               `protobuf:"bytes,3,rep,name=services,proto3" json:"services,omitempty"` // in start order
 	Diagnostics   []*Diagnostic          `protobuf:"bytes,4,rep,name=diagnostics,proto3" json:"diagnostics,omitempty"`
+	Schema        string                 `protobuf:"bytes,5,opt,name=schema,proto3" json:"schema,omitempty"` // when asked for: the JSON Schema of a manifest
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -795,6 +804,226 @@ func (x *CheckResponse) GetDiagnostics() []*Diagnostic {
 	return nil
 }
 
+func (x *CheckResponse) GetSchema() string {
+	if x != nil {
+		return x.Schema
+	}
+	return ""
+}
+
+type EnvRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Selection     *Selection             `protobuf:"bytes,1,opt,name=selection,proto3" json:"selection,omitempty"`                         // one service
+	ShowSecrets   bool                   `protobuf:"varint,2,opt,name=show_secrets,json=showSecrets,proto3" json:"show_secrets,omitempty"` // else the values of secrets are left out
+	Refresh       bool                   `protobuf:"varint,3,opt,name=refresh,proto3" json:"refresh,omitempty"`                            // ask the login shell again; what runs keeps what it has
+	Environment   []string               `protobuf:"bytes,4,rep,name=environment,proto3" json:"environment,omitempty"`                     // KEY=VALUE: the caller's, for refresh
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EnvRequest) Reset() {
+	*x = EnvRequest{}
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EnvRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EnvRequest) ProtoMessage() {}
+
+func (x *EnvRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EnvRequest.ProtoReflect.Descriptor instead.
+func (*EnvRequest) Descriptor() ([]byte, []int) {
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *EnvRequest) GetSelection() *Selection {
+	if x != nil {
+		return x.Selection
+	}
+	return nil
+}
+
+func (x *EnvRequest) GetShowSecrets() bool {
+	if x != nil {
+		return x.ShowSecrets
+	}
+	return false
+}
+
+func (x *EnvRequest) GetRefresh() bool {
+	if x != nil {
+		return x.Refresh
+	}
+	return false
+}
+
+func (x *EnvRequest) GetEnvironment() []string {
+	if x != nil {
+		return x.Environment
+	}
+	return nil
+}
+
+type EnvResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Project       string                 `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"` // project ID
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`       // name shown to users
+	Service       string                 `protobuf:"bytes,3,opt,name=service,proto3" json:"service,omitempty"`
+	Variables     []*EnvVariable         `protobuf:"bytes,4,rep,name=variables,proto3" json:"variables,omitempty"` // sorted by name
+	Warnings      []*Diagnostic          `protobuf:"bytes,5,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EnvResponse) Reset() {
+	*x = EnvResponse{}
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EnvResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EnvResponse) ProtoMessage() {}
+
+func (x *EnvResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EnvResponse.ProtoReflect.Descriptor instead.
+func (*EnvResponse) Descriptor() ([]byte, []int) {
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *EnvResponse) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *EnvResponse) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *EnvResponse) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *EnvResponse) GetVariables() []*EnvVariable {
+	if x != nil {
+		return x.Variables
+	}
+	return nil
+}
+
+func (x *EnvResponse) GetWarnings() []*Diagnostic {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+// EnvVariable is one variable as the next start of the service gets it.
+type EnvVariable struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Value         string                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`    // empty when masked
+	Origin        string                 `protobuf:"bytes,3,opt,name=origin,proto3" json:"origin,omitempty"`  // "/path/of/file:line", "login shell", "caller" (of up), "stead"
+	Masked        bool                   `protobuf:"varint,4,opt,name=masked,proto3" json:"masked,omitempty"` // it looks like a secret
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EnvVariable) Reset() {
+	*x = EnvVariable{}
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EnvVariable) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EnvVariable) ProtoMessage() {}
+
+func (x *EnvVariable) ProtoReflect() protoreflect.Message {
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EnvVariable.ProtoReflect.Descriptor instead.
+func (*EnvVariable) Descriptor() ([]byte, []int) {
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *EnvVariable) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *EnvVariable) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+func (x *EnvVariable) GetOrigin() string {
+	if x != nil {
+		return x.Origin
+	}
+	return ""
+}
+
+func (x *EnvVariable) GetMasked() bool {
+	if x != nil {
+		return x.Masked
+	}
+	return false
+}
+
 // Diagnostic is something wrong in a file.
 type Diagnostic struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -815,7 +1044,7 @@ type Diagnostic struct {
 
 func (x *Diagnostic) Reset() {
 	*x = Diagnostic{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[12]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -827,7 +1056,7 @@ func (x *Diagnostic) String() string {
 func (*Diagnostic) ProtoMessage() {}
 
 func (x *Diagnostic) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[12]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -840,7 +1069,7 @@ func (x *Diagnostic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Diagnostic.ProtoReflect.Descriptor instead.
 func (*Diagnostic) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{12}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Diagnostic) GetFile() string {
@@ -931,7 +1160,7 @@ type ErrorHint struct {
 
 func (x *ErrorHint) Reset() {
 	*x = ErrorHint{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[13]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -943,7 +1172,7 @@ func (x *ErrorHint) String() string {
 func (*ErrorHint) ProtoMessage() {}
 
 func (x *ErrorHint) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[13]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -956,7 +1185,7 @@ func (x *ErrorHint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorHint.ProtoReflect.Descriptor instead.
 func (*ErrorHint) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{13}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ErrorHint) GetHint() string {
@@ -975,7 +1204,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[14]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -987,7 +1216,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[14]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1000,7 +1229,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{14}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *StatusRequest) GetSelection() *Selection {
@@ -1021,7 +1250,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[15]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1033,7 +1262,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[15]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1046,7 +1275,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{15}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *StatusResponse) GetServices() []*Service {
@@ -1099,7 +1328,7 @@ type Service struct {
 
 func (x *Service) Reset() {
 	*x = Service{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[16]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1111,7 +1340,7 @@ func (x *Service) String() string {
 func (*Service) ProtoMessage() {}
 
 func (x *Service) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[16]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1124,7 +1353,7 @@ func (x *Service) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Service.ProtoReflect.Descriptor instead.
 func (*Service) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{16}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Service) GetProject() string {
@@ -1292,7 +1521,7 @@ type Instance struct {
 
 func (x *Instance) Reset() {
 	*x = Instance{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[17]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1304,7 +1533,7 @@ func (x *Instance) String() string {
 func (*Instance) ProtoMessage() {}
 
 func (x *Instance) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[17]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1317,7 +1546,7 @@ func (x *Instance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Instance.ProtoReflect.Descriptor instead.
 func (*Instance) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{17}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Instance) GetId() string {
@@ -1399,7 +1628,7 @@ type WhyRequest struct {
 
 func (x *WhyRequest) Reset() {
 	*x = WhyRequest{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[18]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1411,7 +1640,7 @@ func (x *WhyRequest) String() string {
 func (*WhyRequest) ProtoMessage() {}
 
 func (x *WhyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[18]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1424,7 +1653,7 @@ func (x *WhyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhyRequest.ProtoReflect.Descriptor instead.
 func (*WhyRequest) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{18}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *WhyRequest) GetSelection() *Selection {
@@ -1452,7 +1681,7 @@ type WhyResponse struct {
 
 func (x *WhyResponse) Reset() {
 	*x = WhyResponse{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[19]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1464,7 +1693,7 @@ func (x *WhyResponse) String() string {
 func (*WhyResponse) ProtoMessage() {}
 
 func (x *WhyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[19]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1477,7 +1706,7 @@ func (x *WhyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhyResponse.ProtoReflect.Descriptor instead.
 func (*WhyResponse) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{19}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *WhyResponse) GetProject() string {
@@ -1561,7 +1790,7 @@ type EventsRequest struct {
 
 func (x *EventsRequest) Reset() {
 	*x = EventsRequest{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[20]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1573,7 +1802,7 @@ func (x *EventsRequest) String() string {
 func (*EventsRequest) ProtoMessage() {}
 
 func (x *EventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[20]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1586,7 +1815,7 @@ func (x *EventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventsRequest.ProtoReflect.Descriptor instead.
 func (*EventsRequest) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{20}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *EventsRequest) GetSelection() *Selection {
@@ -1619,7 +1848,7 @@ type EventsResponse struct {
 
 func (x *EventsResponse) Reset() {
 	*x = EventsResponse{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[21]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1631,7 +1860,7 @@ func (x *EventsResponse) String() string {
 func (*EventsResponse) ProtoMessage() {}
 
 func (x *EventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[21]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1644,7 +1873,7 @@ func (x *EventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventsResponse.ProtoReflect.Descriptor instead.
 func (*EventsResponse) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{21}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *EventsResponse) GetEvents() []*Event {
@@ -1671,7 +1900,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[22]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1683,7 +1912,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[22]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1696,7 +1925,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{22}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Event) GetSequence() uint64 {
@@ -1776,7 +2005,7 @@ type LogsRequest struct {
 
 func (x *LogsRequest) Reset() {
 	*x = LogsRequest{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[23]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1788,7 +2017,7 @@ func (x *LogsRequest) String() string {
 func (*LogsRequest) ProtoMessage() {}
 
 func (x *LogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[23]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1801,7 +2030,7 @@ func (x *LogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsRequest.ProtoReflect.Descriptor instead.
 func (*LogsRequest) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{23}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *LogsRequest) GetSelection() *Selection {
@@ -1856,7 +2085,7 @@ type LogsResponse struct {
 
 func (x *LogsResponse) Reset() {
 	*x = LogsResponse{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[24]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1868,7 +2097,7 @@ func (x *LogsResponse) String() string {
 func (*LogsResponse) ProtoMessage() {}
 
 func (x *LogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[24]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1881,7 +2110,7 @@ func (x *LogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsResponse.ProtoReflect.Descriptor instead.
 func (*LogsResponse) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{24}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *LogsResponse) GetBlocks() []*LogBlock {
@@ -1907,7 +2136,7 @@ type LogBlock struct {
 
 func (x *LogBlock) Reset() {
 	*x = LogBlock{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[25]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1919,7 +2148,7 @@ func (x *LogBlock) String() string {
 func (*LogBlock) ProtoMessage() {}
 
 func (x *LogBlock) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[25]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1932,7 +2161,7 @@ func (x *LogBlock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogBlock.ProtoReflect.Descriptor instead.
 func (*LogBlock) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{25}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *LogBlock) GetProject() string {
@@ -2003,7 +2232,7 @@ type TerminalRequest struct {
 
 func (x *TerminalRequest) Reset() {
 	*x = TerminalRequest{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[26]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2015,7 +2244,7 @@ func (x *TerminalRequest) String() string {
 func (*TerminalRequest) ProtoMessage() {}
 
 func (x *TerminalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[26]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2028,7 +2257,7 @@ func (x *TerminalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerminalRequest.ProtoReflect.Descriptor instead.
 func (*TerminalRequest) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{26}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *TerminalRequest) GetOpen() *TerminalOpen {
@@ -2074,7 +2303,7 @@ type TerminalOpen struct {
 
 func (x *TerminalOpen) Reset() {
 	*x = TerminalOpen{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[27]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2086,7 +2315,7 @@ func (x *TerminalOpen) String() string {
 func (*TerminalOpen) ProtoMessage() {}
 
 func (x *TerminalOpen) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[27]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2099,7 +2328,7 @@ func (x *TerminalOpen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerminalOpen.ProtoReflect.Descriptor instead.
 func (*TerminalOpen) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{27}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *TerminalOpen) GetSelection() *Selection {
@@ -2161,7 +2390,7 @@ type TerminalSize struct {
 
 func (x *TerminalSize) Reset() {
 	*x = TerminalSize{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[28]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2173,7 +2402,7 @@ func (x *TerminalSize) String() string {
 func (*TerminalSize) ProtoMessage() {}
 
 func (x *TerminalSize) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[28]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2186,7 +2415,7 @@ func (x *TerminalSize) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerminalSize.ProtoReflect.Descriptor instead.
 func (*TerminalSize) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{28}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *TerminalSize) GetColumns() int32 {
@@ -2214,7 +2443,7 @@ type TerminalResponse struct {
 
 func (x *TerminalResponse) Reset() {
 	*x = TerminalResponse{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[29]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2226,7 +2455,7 @@ func (x *TerminalResponse) String() string {
 func (*TerminalResponse) ProtoMessage() {}
 
 func (x *TerminalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[29]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2239,7 +2468,7 @@ func (x *TerminalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerminalResponse.ProtoReflect.Descriptor instead.
 func (*TerminalResponse) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{29}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *TerminalResponse) GetData() []byte {
@@ -2274,7 +2503,7 @@ type TerminalExit struct {
 
 func (x *TerminalExit) Reset() {
 	*x = TerminalExit{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[30]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2286,7 +2515,7 @@ func (x *TerminalExit) String() string {
 func (*TerminalExit) ProtoMessage() {}
 
 func (x *TerminalExit) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[30]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2299,7 +2528,7 @@ func (x *TerminalExit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerminalExit.ProtoReflect.Descriptor instead.
 func (*TerminalExit) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{30}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *TerminalExit) GetCode() int32 {
@@ -2333,7 +2562,7 @@ type StopRequest struct {
 
 func (x *StopRequest) Reset() {
 	*x = StopRequest{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[31]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2345,7 +2574,7 @@ func (x *StopRequest) String() string {
 func (*StopRequest) ProtoMessage() {}
 
 func (x *StopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[31]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2358,7 +2587,7 @@ func (x *StopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopRequest.ProtoReflect.Descriptor instead.
 func (*StopRequest) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{31}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *StopRequest) GetServices() bool {
@@ -2384,7 +2613,7 @@ type StopResponse struct {
 
 func (x *StopResponse) Reset() {
 	*x = StopResponse{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[32]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2396,7 +2625,7 @@ func (x *StopResponse) String() string {
 func (*StopResponse) ProtoMessage() {}
 
 func (x *StopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[32]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2409,7 +2638,7 @@ func (x *StopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopResponse.ProtoReflect.Descriptor instead.
 func (*StopResponse) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{32}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *StopResponse) GetStopped() int32 {
@@ -2471,17 +2700,36 @@ const file_ipc_steadpb_stead_proto_rawDesc = "" +
 	"\tselection\x18\x01 \x01(\v2\x13.stead.v1.SelectionR\tselection\"G\n" +
 	"\x0fRestartResponse\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x1a\n" +
-	"\bservices\x18\x02 \x03(\tR\bservices\"~\n" +
+	"\bservices\x18\x02 \x03(\tR\bservices\"\x96\x01\n" +
 	"\fCheckRequest\x12\x1c\n" +
 	"\tdirectory\x18\x01 \x01(\tR\tdirectory\x12\x12\n" +
 	"\x04file\x18\x02 \x01(\tR\x04file\x12 \n" +
 	"\venvironment\x18\x03 \x03(\tR\venvironment\x12\x1a\n" +
-	"\bprofiles\x18\x04 \x03(\tR\bprofiles\"\x8b\x01\n" +
+	"\bprofiles\x18\x04 \x03(\tR\bprofiles\x12\x16\n" +
+	"\x06schema\x18\x05 \x01(\bR\x06schema\"\xa3\x01\n" +
 	"\rCheckResponse\x12\x12\n" +
 	"\x04file\x18\x01 \x01(\tR\x04file\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n" +
 	"\bservices\x18\x03 \x03(\tR\bservices\x126\n" +
-	"\vdiagnostics\x18\x04 \x03(\v2\x14.stead.v1.DiagnosticR\vdiagnostics\"\x9c\x02\n" +
+	"\vdiagnostics\x18\x04 \x03(\v2\x14.stead.v1.DiagnosticR\vdiagnostics\x12\x16\n" +
+	"\x06schema\x18\x05 \x01(\tR\x06schema\"\x9e\x01\n" +
+	"\n" +
+	"EnvRequest\x121\n" +
+	"\tselection\x18\x01 \x01(\v2\x13.stead.v1.SelectionR\tselection\x12!\n" +
+	"\fshow_secrets\x18\x02 \x01(\bR\vshowSecrets\x12\x18\n" +
+	"\arefresh\x18\x03 \x01(\bR\arefresh\x12 \n" +
+	"\venvironment\x18\x04 \x03(\tR\venvironment\"\xbc\x01\n" +
+	"\vEnvResponse\x12\x18\n" +
+	"\aproject\x18\x01 \x01(\tR\aproject\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
+	"\aservice\x18\x03 \x01(\tR\aservice\x123\n" +
+	"\tvariables\x18\x04 \x03(\v2\x15.stead.v1.EnvVariableR\tvariables\x120\n" +
+	"\bwarnings\x18\x05 \x03(\v2\x14.stead.v1.DiagnosticR\bwarnings\"g\n" +
+	"\vEnvVariable\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\x12\x16\n" +
+	"\x06origin\x18\x03 \x01(\tR\x06origin\x12\x16\n" +
+	"\x06masked\x18\x04 \x01(\bR\x06masked\"\x9c\x02\n" +
 	"\n" +
 	"Diagnostic\x12\x12\n" +
 	"\x04file\x18\x01 \x01(\tR\x04file\x12\x12\n" +
@@ -2634,13 +2882,14 @@ const file_ipc_steadpb_stead_proto_rawDesc = "" +
 	"\bservices\x18\x01 \x01(\bR\bservices\x123\n" +
 	"\atimeout\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\atimeout\"(\n" +
 	"\fStopResponse\x12\x18\n" +
-	"\astopped\x18\x01 \x01(\x05R\astopped2\xe3\x05\n" +
+	"\astopped\x18\x01 \x01(\x05R\astopped2\x97\x06\n" +
 	"\x06Daemon\x12C\n" +
 	"\aVersion\x12\x18.stead.v1.VersionRequest\x1a\x19.stead.v1.VersionResponse\"\x03\x90\x02\x01\x12/\n" +
 	"\x02Up\x12\x13.stead.v1.UpRequest\x1a\x14.stead.v1.UpResponse\x125\n" +
 	"\x04Down\x12\x15.stead.v1.DownRequest\x1a\x16.stead.v1.DownResponse\x12>\n" +
 	"\aRestart\x12\x18.stead.v1.RestartRequest\x1a\x19.stead.v1.RestartResponse\x12=\n" +
-	"\x05Check\x12\x16.stead.v1.CheckRequest\x1a\x17.stead.v1.CheckResponse\"\x03\x90\x02\x01\x12@\n" +
+	"\x05Check\x12\x16.stead.v1.CheckRequest\x1a\x17.stead.v1.CheckResponse\"\x03\x90\x02\x01\x122\n" +
+	"\x03Env\x12\x14.stead.v1.EnvRequest\x1a\x15.stead.v1.EnvResponse\x12@\n" +
 	"\x06Status\x12\x17.stead.v1.StatusRequest\x1a\x18.stead.v1.StatusResponse\"\x03\x90\x02\x01\x12<\n" +
 	"\x05Watch\x12\x17.stead.v1.StatusRequest\x1a\x18.stead.v1.StatusResponse0\x01\x127\n" +
 	"\x03Why\x12\x14.stead.v1.WhyRequest\x1a\x15.stead.v1.WhyResponse\"\x03\x90\x02\x01\x12=\n" +
@@ -2661,7 +2910,7 @@ func file_ipc_steadpb_stead_proto_rawDescGZIP() []byte {
 	return file_ipc_steadpb_stead_proto_rawDescData
 }
 
-var file_ipc_steadpb_stead_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
+var file_ipc_steadpb_stead_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_ipc_steadpb_stead_proto_goTypes = []any{
 	(*VersionRequest)(nil),        // 0: stead.v1.VersionRequest
 	(*VersionResponse)(nil),       // 1: stead.v1.VersionResponse
@@ -2675,90 +2924,98 @@ var file_ipc_steadpb_stead_proto_goTypes = []any{
 	(*RestartResponse)(nil),       // 9: stead.v1.RestartResponse
 	(*CheckRequest)(nil),          // 10: stead.v1.CheckRequest
 	(*CheckResponse)(nil),         // 11: stead.v1.CheckResponse
-	(*Diagnostic)(nil),            // 12: stead.v1.Diagnostic
-	(*ErrorHint)(nil),             // 13: stead.v1.ErrorHint
-	(*StatusRequest)(nil),         // 14: stead.v1.StatusRequest
-	(*StatusResponse)(nil),        // 15: stead.v1.StatusResponse
-	(*Service)(nil),               // 16: stead.v1.Service
-	(*Instance)(nil),              // 17: stead.v1.Instance
-	(*WhyRequest)(nil),            // 18: stead.v1.WhyRequest
-	(*WhyResponse)(nil),           // 19: stead.v1.WhyResponse
-	(*EventsRequest)(nil),         // 20: stead.v1.EventsRequest
-	(*EventsResponse)(nil),        // 21: stead.v1.EventsResponse
-	(*Event)(nil),                 // 22: stead.v1.Event
-	(*LogsRequest)(nil),           // 23: stead.v1.LogsRequest
-	(*LogsResponse)(nil),          // 24: stead.v1.LogsResponse
-	(*LogBlock)(nil),              // 25: stead.v1.LogBlock
-	(*TerminalRequest)(nil),       // 26: stead.v1.TerminalRequest
-	(*TerminalOpen)(nil),          // 27: stead.v1.TerminalOpen
-	(*TerminalSize)(nil),          // 28: stead.v1.TerminalSize
-	(*TerminalResponse)(nil),      // 29: stead.v1.TerminalResponse
-	(*TerminalExit)(nil),          // 30: stead.v1.TerminalExit
-	(*StopRequest)(nil),           // 31: stead.v1.StopRequest
-	(*StopResponse)(nil),          // 32: stead.v1.StopResponse
-	nil,                           // 33: stead.v1.Instance.EndpointsEntry
-	(*timestamppb.Timestamp)(nil), // 34: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 35: google.protobuf.Duration
+	(*EnvRequest)(nil),            // 12: stead.v1.EnvRequest
+	(*EnvResponse)(nil),           // 13: stead.v1.EnvResponse
+	(*EnvVariable)(nil),           // 14: stead.v1.EnvVariable
+	(*Diagnostic)(nil),            // 15: stead.v1.Diagnostic
+	(*ErrorHint)(nil),             // 16: stead.v1.ErrorHint
+	(*StatusRequest)(nil),         // 17: stead.v1.StatusRequest
+	(*StatusResponse)(nil),        // 18: stead.v1.StatusResponse
+	(*Service)(nil),               // 19: stead.v1.Service
+	(*Instance)(nil),              // 20: stead.v1.Instance
+	(*WhyRequest)(nil),            // 21: stead.v1.WhyRequest
+	(*WhyResponse)(nil),           // 22: stead.v1.WhyResponse
+	(*EventsRequest)(nil),         // 23: stead.v1.EventsRequest
+	(*EventsResponse)(nil),        // 24: stead.v1.EventsResponse
+	(*Event)(nil),                 // 25: stead.v1.Event
+	(*LogsRequest)(nil),           // 26: stead.v1.LogsRequest
+	(*LogsResponse)(nil),          // 27: stead.v1.LogsResponse
+	(*LogBlock)(nil),              // 28: stead.v1.LogBlock
+	(*TerminalRequest)(nil),       // 29: stead.v1.TerminalRequest
+	(*TerminalOpen)(nil),          // 30: stead.v1.TerminalOpen
+	(*TerminalSize)(nil),          // 31: stead.v1.TerminalSize
+	(*TerminalResponse)(nil),      // 32: stead.v1.TerminalResponse
+	(*TerminalExit)(nil),          // 33: stead.v1.TerminalExit
+	(*StopRequest)(nil),           // 34: stead.v1.StopRequest
+	(*StopResponse)(nil),          // 35: stead.v1.StopResponse
+	nil,                           // 36: stead.v1.Instance.EndpointsEntry
+	(*timestamppb.Timestamp)(nil), // 37: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 38: google.protobuf.Duration
 }
 var file_ipc_steadpb_stead_proto_depIdxs = []int32{
 	2,  // 0: stead.v1.VersionResponse.runtime:type_name -> stead.v1.Runtime
-	34, // 1: stead.v1.VersionResponse.started:type_name -> google.protobuf.Timestamp
-	12, // 2: stead.v1.UpResponse.warnings:type_name -> stead.v1.Diagnostic
+	37, // 1: stead.v1.VersionResponse.started:type_name -> google.protobuf.Timestamp
+	15, // 2: stead.v1.UpResponse.warnings:type_name -> stead.v1.Diagnostic
 	5,  // 3: stead.v1.DownRequest.selection:type_name -> stead.v1.Selection
 	5,  // 4: stead.v1.RestartRequest.selection:type_name -> stead.v1.Selection
-	12, // 5: stead.v1.CheckResponse.diagnostics:type_name -> stead.v1.Diagnostic
-	5,  // 6: stead.v1.StatusRequest.selection:type_name -> stead.v1.Selection
-	16, // 7: stead.v1.StatusResponse.services:type_name -> stead.v1.Service
-	17, // 8: stead.v1.Service.instances:type_name -> stead.v1.Instance
-	34, // 9: stead.v1.Service.since:type_name -> google.protobuf.Timestamp
-	34, // 10: stead.v1.Service.until:type_name -> google.protobuf.Timestamp
-	34, // 11: stead.v1.Instance.since:type_name -> google.protobuf.Timestamp
-	33, // 12: stead.v1.Instance.endpoints:type_name -> stead.v1.Instance.EndpointsEntry
-	5,  // 13: stead.v1.WhyRequest.selection:type_name -> stead.v1.Selection
-	12, // 14: stead.v1.WhyResponse.diagnostics:type_name -> stead.v1.Diagnostic
-	5,  // 15: stead.v1.EventsRequest.selection:type_name -> stead.v1.Selection
-	22, // 16: stead.v1.EventsResponse.events:type_name -> stead.v1.Event
-	34, // 17: stead.v1.Event.time:type_name -> google.protobuf.Timestamp
-	5,  // 18: stead.v1.LogsRequest.selection:type_name -> stead.v1.Selection
-	34, // 19: stead.v1.LogsRequest.since:type_name -> google.protobuf.Timestamp
-	34, // 20: stead.v1.LogsRequest.until:type_name -> google.protobuf.Timestamp
-	25, // 21: stead.v1.LogsResponse.blocks:type_name -> stead.v1.LogBlock
-	34, // 22: stead.v1.LogBlock.time:type_name -> google.protobuf.Timestamp
-	27, // 23: stead.v1.TerminalRequest.open:type_name -> stead.v1.TerminalOpen
-	28, // 24: stead.v1.TerminalRequest.resize:type_name -> stead.v1.TerminalSize
-	5,  // 25: stead.v1.TerminalOpen.selection:type_name -> stead.v1.Selection
-	28, // 26: stead.v1.TerminalOpen.size:type_name -> stead.v1.TerminalSize
-	30, // 27: stead.v1.TerminalResponse.exit:type_name -> stead.v1.TerminalExit
-	35, // 28: stead.v1.StopRequest.timeout:type_name -> google.protobuf.Duration
-	0,  // 29: stead.v1.Daemon.Version:input_type -> stead.v1.VersionRequest
-	3,  // 30: stead.v1.Daemon.Up:input_type -> stead.v1.UpRequest
-	6,  // 31: stead.v1.Daemon.Down:input_type -> stead.v1.DownRequest
-	8,  // 32: stead.v1.Daemon.Restart:input_type -> stead.v1.RestartRequest
-	10, // 33: stead.v1.Daemon.Check:input_type -> stead.v1.CheckRequest
-	14, // 34: stead.v1.Daemon.Status:input_type -> stead.v1.StatusRequest
-	14, // 35: stead.v1.Daemon.Watch:input_type -> stead.v1.StatusRequest
-	18, // 36: stead.v1.Daemon.Why:input_type -> stead.v1.WhyRequest
-	20, // 37: stead.v1.Daemon.Events:input_type -> stead.v1.EventsRequest
-	23, // 38: stead.v1.Daemon.Logs:input_type -> stead.v1.LogsRequest
-	26, // 39: stead.v1.Daemon.Terminal:input_type -> stead.v1.TerminalRequest
-	31, // 40: stead.v1.Daemon.Stop:input_type -> stead.v1.StopRequest
-	1,  // 41: stead.v1.Daemon.Version:output_type -> stead.v1.VersionResponse
-	4,  // 42: stead.v1.Daemon.Up:output_type -> stead.v1.UpResponse
-	7,  // 43: stead.v1.Daemon.Down:output_type -> stead.v1.DownResponse
-	9,  // 44: stead.v1.Daemon.Restart:output_type -> stead.v1.RestartResponse
-	11, // 45: stead.v1.Daemon.Check:output_type -> stead.v1.CheckResponse
-	15, // 46: stead.v1.Daemon.Status:output_type -> stead.v1.StatusResponse
-	15, // 47: stead.v1.Daemon.Watch:output_type -> stead.v1.StatusResponse
-	19, // 48: stead.v1.Daemon.Why:output_type -> stead.v1.WhyResponse
-	21, // 49: stead.v1.Daemon.Events:output_type -> stead.v1.EventsResponse
-	24, // 50: stead.v1.Daemon.Logs:output_type -> stead.v1.LogsResponse
-	29, // 51: stead.v1.Daemon.Terminal:output_type -> stead.v1.TerminalResponse
-	32, // 52: stead.v1.Daemon.Stop:output_type -> stead.v1.StopResponse
-	41, // [41:53] is the sub-list for method output_type
-	29, // [29:41] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	15, // 5: stead.v1.CheckResponse.diagnostics:type_name -> stead.v1.Diagnostic
+	5,  // 6: stead.v1.EnvRequest.selection:type_name -> stead.v1.Selection
+	14, // 7: stead.v1.EnvResponse.variables:type_name -> stead.v1.EnvVariable
+	15, // 8: stead.v1.EnvResponse.warnings:type_name -> stead.v1.Diagnostic
+	5,  // 9: stead.v1.StatusRequest.selection:type_name -> stead.v1.Selection
+	19, // 10: stead.v1.StatusResponse.services:type_name -> stead.v1.Service
+	20, // 11: stead.v1.Service.instances:type_name -> stead.v1.Instance
+	37, // 12: stead.v1.Service.since:type_name -> google.protobuf.Timestamp
+	37, // 13: stead.v1.Service.until:type_name -> google.protobuf.Timestamp
+	37, // 14: stead.v1.Instance.since:type_name -> google.protobuf.Timestamp
+	36, // 15: stead.v1.Instance.endpoints:type_name -> stead.v1.Instance.EndpointsEntry
+	5,  // 16: stead.v1.WhyRequest.selection:type_name -> stead.v1.Selection
+	15, // 17: stead.v1.WhyResponse.diagnostics:type_name -> stead.v1.Diagnostic
+	5,  // 18: stead.v1.EventsRequest.selection:type_name -> stead.v1.Selection
+	25, // 19: stead.v1.EventsResponse.events:type_name -> stead.v1.Event
+	37, // 20: stead.v1.Event.time:type_name -> google.protobuf.Timestamp
+	5,  // 21: stead.v1.LogsRequest.selection:type_name -> stead.v1.Selection
+	37, // 22: stead.v1.LogsRequest.since:type_name -> google.protobuf.Timestamp
+	37, // 23: stead.v1.LogsRequest.until:type_name -> google.protobuf.Timestamp
+	28, // 24: stead.v1.LogsResponse.blocks:type_name -> stead.v1.LogBlock
+	37, // 25: stead.v1.LogBlock.time:type_name -> google.protobuf.Timestamp
+	30, // 26: stead.v1.TerminalRequest.open:type_name -> stead.v1.TerminalOpen
+	31, // 27: stead.v1.TerminalRequest.resize:type_name -> stead.v1.TerminalSize
+	5,  // 28: stead.v1.TerminalOpen.selection:type_name -> stead.v1.Selection
+	31, // 29: stead.v1.TerminalOpen.size:type_name -> stead.v1.TerminalSize
+	33, // 30: stead.v1.TerminalResponse.exit:type_name -> stead.v1.TerminalExit
+	38, // 31: stead.v1.StopRequest.timeout:type_name -> google.protobuf.Duration
+	0,  // 32: stead.v1.Daemon.Version:input_type -> stead.v1.VersionRequest
+	3,  // 33: stead.v1.Daemon.Up:input_type -> stead.v1.UpRequest
+	6,  // 34: stead.v1.Daemon.Down:input_type -> stead.v1.DownRequest
+	8,  // 35: stead.v1.Daemon.Restart:input_type -> stead.v1.RestartRequest
+	10, // 36: stead.v1.Daemon.Check:input_type -> stead.v1.CheckRequest
+	12, // 37: stead.v1.Daemon.Env:input_type -> stead.v1.EnvRequest
+	17, // 38: stead.v1.Daemon.Status:input_type -> stead.v1.StatusRequest
+	17, // 39: stead.v1.Daemon.Watch:input_type -> stead.v1.StatusRequest
+	21, // 40: stead.v1.Daemon.Why:input_type -> stead.v1.WhyRequest
+	23, // 41: stead.v1.Daemon.Events:input_type -> stead.v1.EventsRequest
+	26, // 42: stead.v1.Daemon.Logs:input_type -> stead.v1.LogsRequest
+	29, // 43: stead.v1.Daemon.Terminal:input_type -> stead.v1.TerminalRequest
+	34, // 44: stead.v1.Daemon.Stop:input_type -> stead.v1.StopRequest
+	1,  // 45: stead.v1.Daemon.Version:output_type -> stead.v1.VersionResponse
+	4,  // 46: stead.v1.Daemon.Up:output_type -> stead.v1.UpResponse
+	7,  // 47: stead.v1.Daemon.Down:output_type -> stead.v1.DownResponse
+	9,  // 48: stead.v1.Daemon.Restart:output_type -> stead.v1.RestartResponse
+	11, // 49: stead.v1.Daemon.Check:output_type -> stead.v1.CheckResponse
+	13, // 50: stead.v1.Daemon.Env:output_type -> stead.v1.EnvResponse
+	18, // 51: stead.v1.Daemon.Status:output_type -> stead.v1.StatusResponse
+	18, // 52: stead.v1.Daemon.Watch:output_type -> stead.v1.StatusResponse
+	22, // 53: stead.v1.Daemon.Why:output_type -> stead.v1.WhyResponse
+	24, // 54: stead.v1.Daemon.Events:output_type -> stead.v1.EventsResponse
+	27, // 55: stead.v1.Daemon.Logs:output_type -> stead.v1.LogsResponse
+	32, // 56: stead.v1.Daemon.Terminal:output_type -> stead.v1.TerminalResponse
+	35, // 57: stead.v1.Daemon.Stop:output_type -> stead.v1.StopResponse
+	45, // [45:58] is the sub-list for method output_type
+	32, // [32:45] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_ipc_steadpb_stead_proto_init() }
@@ -2772,7 +3029,7 @@ func file_ipc_steadpb_stead_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ipc_steadpb_stead_proto_rawDesc), len(file_ipc_steadpb_stead_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   34,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+
+	"github.com/stead-dev/stead/daemon"
+	"github.com/stead-dev/stead/daemon/environ"
+	"github.com/stead-dev/stead/daemon/manifest"
+	"github.com/stead-dev/stead/runtime"
+)
+
+func find(req daemon.LoadRequest) (string, error) {
+	return manifest.Find(manifest.Request{Directory: req.Directory, File: req.File})
+}
+
+// load reads a manifest for the daemon.
+func load(_ context.Context, req daemon.LoadRequest) (daemon.Loaded, error) {
+	p, warnings, err := manifest.Load(manifest.Request{
+		Directory: req.Directory, File: req.File, Sources: req.Sources, Environment: req.Environment,
+		Profiles: req.Profiles, AutoPort: req.AutoPort, Taken: req.Taken,
+	})
+	if err != nil {
+		return daemon.Loaded{}, err
+	}
+	wanted, err := p.Wanted(req.Services, req.Profiles)
+	if err != nil {
+		return daemon.Loaded{}, err
+	}
+	project := daemon.Project{
+		ID: p.ID, Name: p.Name, Directory: p.Directory, File: p.File, Sources: p.Sources,
+		Services: map[string]daemon.Service{},
+	}
+	for name, s := range p.Services {
+		project.Services[name] = daemon.Service(s)
+	}
+	return daemon.Loaded{Project: project, Order: p.Order, Wanted: wanted, Warnings: warnings}, nil
+}
+
+// inherit asks the caller's login shell. One that does not answer costs a
+// warning, and what only it sets.
+func inherit(ctx context.Context, directory string, caller []string) (daemon.Inherited, error) {
+	shell, err := environ.Capture(ctx, directory, caller)
+	var result daemon.Inherited
+	if err != nil {
+		unanswered, ok := errors.AsType[*environ.Unanswered](err)
+		if !ok {
+			return result, err
+		}
+		result.Warnings = append(result.Warnings, runtime.Diagnostic{
+			File: cmp.Or(unanswered.Shell, "SHELL"), Severity: runtime.SeverityWarning,
+			Text: unanswered.Why + ": services inherit the environment of this call alone",
+			Hint: unansweredHint(unanswered.Shell, directory),
+		})
+	}
+	result.Environment, result.Shell = environ.Merge(shell, caller)
+	return result, nil
+}
+
+func unansweredHint(shell, directory string) string {
+	if shell == "" {
+		return "set SHELL to your login shell"
+	}
+	return "see what this does: cd " + directory + " && " + shell + " -l -i -c env </dev/null; its files can leave out what needs a person when " + environ.Marker + " is set"
+}
