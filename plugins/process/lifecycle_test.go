@@ -64,9 +64,8 @@ func TestBadSpecs(t *testing.T) {
 func TestShutdownStopsEverything(t *testing.T) {
 	b := start(t, Options{}).synced()
 	first := b.start(b.spec("orphan:ignore-term+block block"))
-	second := b.start(b.spec("listen block", tcp))
-	b.untilReady(first)
-	b.untilReady(second)
+	b.untilReady(first) // before the other: who waits for one event loses those before it
+	b.untilReady(b.start(b.spec("listen block", tcp)))
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	if err := b.Shutdown(ctx); err != nil {

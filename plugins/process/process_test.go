@@ -127,14 +127,16 @@ func (b *bench) synced() *bench {
 func (b *bench) until(what string, is func(runtime.Event) bool) runtime.Event {
 	b.t.Helper()
 	limit := time.After(10 * time.Second)
+	var skipped []string
 	for {
 		select {
 		case e := <-b.events:
 			if is(e) {
 				return e
 			}
+			skipped = append(skipped, fmt.Sprintf("%s kind %d %+v %+v %+v", e.ID, e.Kind, e.Generation, e.Ready, e.Exit))
 		case <-limit:
-			b.t.Fatalf("waited in vain for: %s", what)
+			b.t.Fatalf("waited in vain for: %s; there were:\n%s", what, strings.Join(skipped, "\n"))
 		}
 	}
 }
