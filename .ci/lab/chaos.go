@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -30,11 +32,16 @@ func chaos(o options) error {
 // attempt runs fn with a stead, and ends that whatever happens. After a
 // failure its files stay for a look.
 func attempt(s *stead, fn func() error) error {
+	told := make(chan os.Signal, 1)
+	signal.Notify(told, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(told)
 	done := make(chan error, 1)
 	go func() { done <- fn() }() // ends by itself, or with the process
 	var err error
 	select {
 	case err = <-done:
+	case <-told:
+		err = errors.New("told to end")
 	case <-time.After(s.o.duration + 5*patience):
 		err = errors.New("chaos itself did not come to an end")
 	}

@@ -55,7 +55,7 @@ func (a *attack) fill() error {
 	load := startLoad(map[string]string{"steady0": a.urls["steady0"]})
 	err := a.whileFull()
 	if err == nil {
-		err = syscall.Mount("lab", a.home(), "tmpfs", syscall.MS_REMOUNT, "mode=0700,size="+roomySize)
+		err = a.resizeHome(roomySize)
 	}
 	if err == nil {
 		err = a.flooded(floodLines)

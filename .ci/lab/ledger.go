@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -36,6 +37,8 @@ func (s *stead) lines(fn func([]byte) error, args ...string) error {
 	if err != nil {
 		return err
 	}
+	var said bytes.Buffer
+	cmd.Stderr = &said
 	if err := cmd.Start(); err != nil {
 		return err
 	}
@@ -48,7 +51,7 @@ func (s *stead) lines(fn func([]byte) error, args ...string) error {
 		cancel()
 	}
 	if e := cmd.Wait(); e != nil {
-		err = errors.Join(err, fmt.Errorf("stead %s: %w", strings.Join(args, " "), e))
+		err = errors.Join(err, fmt.Errorf("stead %s: %w\n%s", strings.Join(args, " "), e, said.Bytes()))
 	}
 	return err
 }

@@ -29,6 +29,9 @@ var kinds = []string{
 // gentle is where those kinds begin that leave the daemon alone.
 const gentle = 6
 
+// plan is what strikes are drawn from.
+func plan(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0)) }
+
 // next draws a strike. With a calm one the daemon lives on, so that what it
 // leaks adds up.
 func next(random *rand.Rand, calm bool) strike {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -50,10 +49,7 @@ func (a *attack) sealed() error {
 func (a *attack) seal() error {
 	before := a.running()
 	a.killDaemon()
-	if err := syscall.Mount(a.home(), a.home(), "", syscall.MS_BIND, ""); err != nil {
-		return err
-	}
-	if err := syscall.Mount("", a.home(), "", syscall.MS_BIND|syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
+	if err := a.sealHome(); err != nil {
 		return err
 	}
 	a.exit("victim0", 1+a.random.IntN(60))
@@ -67,7 +63,7 @@ func (a *attack) seal() error {
 			refusals = fmt.Errorf("with a read-only state, this is no explanation: %w", err)
 		}
 	}
-	if err := errors.Join(refusals, syscall.Unmount(a.home(), 0)); err != nil {
+	if err := errors.Join(refusals, a.unsealHome()); err != nil {
 		return err
 	}
 	if err := a.start(); err != nil {

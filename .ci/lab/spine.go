@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -37,7 +36,7 @@ func spineless(o options) error {
 	if err != nil {
 		return err
 	}
-	random := rand.New(rand.NewPCG(o.seed, 0))
+	random := plan(o.seed)
 	m := model{"ticker0": wishUp}
 	for i := range victims {
 		m[fmt.Sprint("victim", i)] = wishUp

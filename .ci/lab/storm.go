@@ -86,7 +86,7 @@ func newAttack(o options, services func(dir string) string) (*attack, error) {
 		return nil, err
 	}
 	return &attack{
-		stead: s, random: rand.New(rand.NewPCG(o.seed, 0)), model: model{}, urls: map[string]string{}, pids: map[string]int{},
+		stead: s, random: plan(o.seed), model: model{}, urls: map[string]string{}, pids: map[string]int{},
 		struck: map[string]int{}, killed: map[string]bool{}, events: ledger{},
 		client: http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}},
 	}, nil

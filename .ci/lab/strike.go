@@ -197,12 +197,13 @@ func (a *attack) cut(s strike, victim string) error {
 }
 
 func (a *attack) cutCall(after time.Duration, args ...string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), after)
+	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	cmd := a.command(ctx, "stead", args...)
 	if err := cmd.Start(); err != nil {
 		return err
 	}
+	defer time.AfterFunc(after, cancel).Stop()
 	_ = cmd.Wait() // killed, or done already
 	return nil
 }

@@ -39,6 +39,22 @@ func (s *stead) mountHome(size string) error {
 	return nil
 }
 
+// resizeHome gives the mounted home another size.
+func (s *stead) resizeHome(size string) error {
+	return syscall.Mount("lab", s.home(), "tmpfs", syscall.MS_REMOUNT, "mode=0700,size="+size)
+}
+
+// sealHome makes the home read-only for whoever opens something there from
+// now on; unsealHome takes that back.
+func (s *stead) sealHome() error {
+	if err := syscall.Mount(s.home(), s.home(), "", syscall.MS_BIND, ""); err != nil {
+		return err
+	}
+	return syscall.Mount("", s.home(), "", syscall.MS_BIND|syscall.MS_REMOUNT|syscall.MS_RDONLY, "")
+}
+
+func (s *stead) unsealHome() error { return syscall.Unmount(s.home(), 0) }
+
 // rescue copies the home to where it can be seen when the mount is gone.
 func (s *stead) rescue(err error) error {
 	if err != nil {
