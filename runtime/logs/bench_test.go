@@ -2,6 +2,7 @@ package logs
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -118,4 +119,31 @@ func BenchmarkAppend(b *testing.B) {
 		w.Append(web(1), runtime.StreamStdout, line)
 	}
 	w.Close()
+}
+
+// BenchmarkMatch searches 256 MiB in the page's cache.
+func BenchmarkMatch(b *testing.B) {
+	const total = 256 << 20
+	s := open(b, b.TempDir(), Options{MaxBytes: 2 * total})
+	w := webWriter(s)
+	defer w.Close()
+	for n := 0; n < total; {
+		var lines []byte
+		for range 500 {
+			n += 120
+			lines = fmt.Appendf(lines, "2026-01-02T03:04:05.%09dZ INFO request served path=/api/v1/items/%08d status=200 took=1.234ms user=alice trace=0123\n", n, n)
+		}
+		w.Append(web(1), runtime.StreamStdout, lines)
+	}
+	w.Append(web(1), runtime.StreamStdout, []byte("ERROR a needle\n"))
+	for _, expr := range []string{"needle", "(?i)needle", "error|needle|panic", "ERROR .* ne+dle", `status=200 .*9999`, `\d{30}`} {
+		b.Run(expr, func(b *testing.B) {
+			q := everything
+			q.Match = expr
+			b.SetBytes(total)
+			for b.Loop() {
+				read(b, s, q)
+			}
+		})
+	}
 }

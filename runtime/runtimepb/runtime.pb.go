@@ -1966,6 +1966,8 @@ type LogsRequest struct {
 	Last          int64                  `protobuf:"varint,7,opt,name=last,proto3" json:"last,omitempty"`
 	Offset        int64                  `protobuf:"varint,8,opt,name=offset,proto3" json:"offset,omitempty"`
 	Follow        bool                   `protobuf:"varint,9,opt,name=follow,proto3" json:"follow,omitempty"`
+	Match         []byte                 `protobuf:"bytes,10,opt,name=match,proto3" json:"match,omitempty"`
+	Stream        Stream                 `protobuf:"varint,11,opt,name=stream,proto3,enum=stead.runtime.v1.Stream" json:"stream,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2061,6 +2063,20 @@ func (x *LogsRequest) GetFollow() bool {
 		return x.Follow
 	}
 	return false
+}
+
+func (x *LogsRequest) GetMatch() []byte {
+	if x != nil {
+		return x.Match
+	}
+	return nil
+}
+
+func (x *LogsRequest) GetStream() Stream {
+	if x != nil {
+		return x.Stream
+	}
+	return Stream_STREAM_UNKNOWN
 }
 
 // LogsResponse holds one block or several: one message per block would cost
@@ -2660,7 +2676,7 @@ const file_runtime_runtimepb_runtime_proto_rawDesc = "" +
 	"\x05ready\x18\b \x01(\bR\x05ready\"+\n" +
 	"\rForgetRequest\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\"\x10\n" +
-	"\x0eForgetResponse\"\xf3\x01\n" +
+	"\x0eForgetResponse\"\xbb\x02\n" +
 	"\vLogsRequest\x12 \n" +
 	"\venvironment\x18\x01 \x01(\tR\venvironment\x12\x18\n" +
 	"\aproject\x18\x02 \x01(\tR\aproject\x12\x18\n" +
@@ -2672,7 +2688,10 @@ const file_runtime_runtimepb_runtime_proto_rawDesc = "" +
 	"\x05until\x18\x06 \x01(\x03R\x05until\x12\x12\n" +
 	"\x04last\x18\a \x01(\x03R\x04last\x12\x16\n" +
 	"\x06offset\x18\b \x01(\x03R\x06offset\x12\x16\n" +
-	"\x06follow\x18\t \x01(\bR\x06follow\"B\n" +
+	"\x06follow\x18\t \x01(\bR\x06follow\x12\x14\n" +
+	"\x05match\x18\n" +
+	" \x01(\fR\x05match\x120\n" +
+	"\x06stream\x18\v \x01(\x0e2\x18.stead.runtime.v1.StreamR\x06stream\"B\n" +
 	"\fLogsResponse\x122\n" +
 	"\x06blocks\x18\x01 \x03(\v2\x1a.stead.runtime.v1.LogBlockR\x06blocks\"\xe2\x01\n" +
 	"\bLogBlock\x12\x18\n" +
@@ -2800,41 +2819,42 @@ var file_runtime_runtimepb_runtime_proto_depIdxs = []int32{
 	2,  // 19: stead.runtime.v1.GenerationStatus.phase:type_name -> stead.runtime.v1.GenerationStatus.Phase
 	6,  // 20: stead.runtime.v1.GenerationStatus.handle:type_name -> stead.runtime.v1.Handle
 	41, // 21: stead.runtime.v1.Started.endpoints:type_name -> stead.runtime.v1.Started.EndpointsEntry
-	34, // 22: stead.runtime.v1.LogsResponse.blocks:type_name -> stead.runtime.v1.LogBlock
-	5,  // 23: stead.runtime.v1.LogBlock.instance:type_name -> stead.runtime.v1.InstanceID
-	0,  // 24: stead.runtime.v1.LogBlock.stream:type_name -> stead.runtime.v1.Stream
-	36, // 25: stead.runtime.v1.TerminalRequest.open:type_name -> stead.runtime.v1.TerminalOpen
-	37, // 26: stead.runtime.v1.TerminalRequest.resize:type_name -> stead.runtime.v1.Size
-	5,  // 27: stead.runtime.v1.TerminalOpen.attach:type_name -> stead.runtime.v1.InstanceID
-	13, // 28: stead.runtime.v1.TerminalOpen.run:type_name -> stead.runtime.v1.Spec
-	37, // 29: stead.runtime.v1.TerminalOpen.size:type_name -> stead.runtime.v1.Size
-	0,  // 30: stead.runtime.v1.TerminalResponse.stream:type_name -> stead.runtime.v1.Stream
-	29, // 31: stead.runtime.v1.TerminalResponse.exit:type_name -> stead.runtime.v1.Exit
-	7,  // 32: stead.runtime.v1.Runtime.Describe:input_type -> stead.runtime.v1.DescribeRequest
-	9,  // 33: stead.runtime.v1.Runtime.Hold:input_type -> stead.runtime.v1.HoldRequest
-	11, // 34: stead.runtime.v1.Runtime.Start:input_type -> stead.runtime.v1.StartRequest
-	19, // 35: stead.runtime.v1.Runtime.Stop:input_type -> stead.runtime.v1.StopRequest
-	21, // 36: stead.runtime.v1.Runtime.Route:input_type -> stead.runtime.v1.RouteRequest
-	23, // 37: stead.runtime.v1.Runtime.Watch:input_type -> stead.runtime.v1.WatchRequest
-	30, // 38: stead.runtime.v1.Runtime.Forget:input_type -> stead.runtime.v1.ForgetRequest
-	32, // 39: stead.runtime.v1.Runtime.Logs:input_type -> stead.runtime.v1.LogsRequest
-	35, // 40: stead.runtime.v1.Runtime.Terminal:input_type -> stead.runtime.v1.TerminalRequest
-	39, // 41: stead.runtime.v1.Runtime.Shutdown:input_type -> stead.runtime.v1.ShutdownRequest
-	8,  // 42: stead.runtime.v1.Runtime.Describe:output_type -> stead.runtime.v1.DescribeResponse
-	10, // 43: stead.runtime.v1.Runtime.Hold:output_type -> stead.runtime.v1.HoldResponse
-	12, // 44: stead.runtime.v1.Runtime.Start:output_type -> stead.runtime.v1.StartResponse
-	20, // 45: stead.runtime.v1.Runtime.Stop:output_type -> stead.runtime.v1.StopResponse
-	22, // 46: stead.runtime.v1.Runtime.Route:output_type -> stead.runtime.v1.RouteResponse
-	24, // 47: stead.runtime.v1.Runtime.Watch:output_type -> stead.runtime.v1.WatchResponse
-	31, // 48: stead.runtime.v1.Runtime.Forget:output_type -> stead.runtime.v1.ForgetResponse
-	33, // 49: stead.runtime.v1.Runtime.Logs:output_type -> stead.runtime.v1.LogsResponse
-	38, // 50: stead.runtime.v1.Runtime.Terminal:output_type -> stead.runtime.v1.TerminalResponse
-	40, // 51: stead.runtime.v1.Runtime.Shutdown:output_type -> stead.runtime.v1.ShutdownResponse
-	42, // [42:52] is the sub-list for method output_type
-	32, // [32:42] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	0,  // 22: stead.runtime.v1.LogsRequest.stream:type_name -> stead.runtime.v1.Stream
+	34, // 23: stead.runtime.v1.LogsResponse.blocks:type_name -> stead.runtime.v1.LogBlock
+	5,  // 24: stead.runtime.v1.LogBlock.instance:type_name -> stead.runtime.v1.InstanceID
+	0,  // 25: stead.runtime.v1.LogBlock.stream:type_name -> stead.runtime.v1.Stream
+	36, // 26: stead.runtime.v1.TerminalRequest.open:type_name -> stead.runtime.v1.TerminalOpen
+	37, // 27: stead.runtime.v1.TerminalRequest.resize:type_name -> stead.runtime.v1.Size
+	5,  // 28: stead.runtime.v1.TerminalOpen.attach:type_name -> stead.runtime.v1.InstanceID
+	13, // 29: stead.runtime.v1.TerminalOpen.run:type_name -> stead.runtime.v1.Spec
+	37, // 30: stead.runtime.v1.TerminalOpen.size:type_name -> stead.runtime.v1.Size
+	0,  // 31: stead.runtime.v1.TerminalResponse.stream:type_name -> stead.runtime.v1.Stream
+	29, // 32: stead.runtime.v1.TerminalResponse.exit:type_name -> stead.runtime.v1.Exit
+	7,  // 33: stead.runtime.v1.Runtime.Describe:input_type -> stead.runtime.v1.DescribeRequest
+	9,  // 34: stead.runtime.v1.Runtime.Hold:input_type -> stead.runtime.v1.HoldRequest
+	11, // 35: stead.runtime.v1.Runtime.Start:input_type -> stead.runtime.v1.StartRequest
+	19, // 36: stead.runtime.v1.Runtime.Stop:input_type -> stead.runtime.v1.StopRequest
+	21, // 37: stead.runtime.v1.Runtime.Route:input_type -> stead.runtime.v1.RouteRequest
+	23, // 38: stead.runtime.v1.Runtime.Watch:input_type -> stead.runtime.v1.WatchRequest
+	30, // 39: stead.runtime.v1.Runtime.Forget:input_type -> stead.runtime.v1.ForgetRequest
+	32, // 40: stead.runtime.v1.Runtime.Logs:input_type -> stead.runtime.v1.LogsRequest
+	35, // 41: stead.runtime.v1.Runtime.Terminal:input_type -> stead.runtime.v1.TerminalRequest
+	39, // 42: stead.runtime.v1.Runtime.Shutdown:input_type -> stead.runtime.v1.ShutdownRequest
+	8,  // 43: stead.runtime.v1.Runtime.Describe:output_type -> stead.runtime.v1.DescribeResponse
+	10, // 44: stead.runtime.v1.Runtime.Hold:output_type -> stead.runtime.v1.HoldResponse
+	12, // 45: stead.runtime.v1.Runtime.Start:output_type -> stead.runtime.v1.StartResponse
+	20, // 46: stead.runtime.v1.Runtime.Stop:output_type -> stead.runtime.v1.StopResponse
+	22, // 47: stead.runtime.v1.Runtime.Route:output_type -> stead.runtime.v1.RouteResponse
+	24, // 48: stead.runtime.v1.Runtime.Watch:output_type -> stead.runtime.v1.WatchResponse
+	31, // 49: stead.runtime.v1.Runtime.Forget:output_type -> stead.runtime.v1.ForgetResponse
+	33, // 50: stead.runtime.v1.Runtime.Logs:output_type -> stead.runtime.v1.LogsResponse
+	38, // 51: stead.runtime.v1.Runtime.Terminal:output_type -> stead.runtime.v1.TerminalResponse
+	40, // 52: stead.runtime.v1.Runtime.Shutdown:output_type -> stead.runtime.v1.ShutdownResponse
+	43, // [43:53] is the sub-list for method output_type
+	33, // [33:43] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_runtime_runtimepb_runtime_proto_init() }
