@@ -33,13 +33,18 @@ func newStead(o options, manifest string) (*stead, error) {
 	return s, os.WriteFile(filepath.Join(dir, "stead.yaml"), []byte(manifest), 0o644)
 }
 
-// run runs the CLI in the project.
-func (s *stead) run(args ...string) ([]byte, error) {
+// command is the CLI in the project.
+func (s *stead) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(filepath.Join(s.o.bin, "stead"), args...)
 	cmd.Dir = s.dir
 	cmd.Env = append(os.Environ(), "STEAD_HOME="+s.dir+"/home", "STEAD_ORPHAN_TTL=60s", "HOME="+s.dir)
 	cmd.SysProcAttr = credential(s.o)
-	out, err := cmd.CombinedOutput()
+	return cmd
+}
+
+// run runs the CLI in the project.
+func (s *stead) run(args ...string) ([]byte, error) {
+	out, err := s.command(args...).CombinedOutput()
 	if err != nil {
 		return out, fmt.Errorf("stead %s: %w\n%s", strings.Join(args, " "), err, out)
 	}
