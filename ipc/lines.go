@@ -8,15 +8,19 @@ import (
 	"time"
 
 	"github.com/stead-dev/stead/ipc/steadpb"
+	"github.com/stead-dev/stead/runtime"
 )
 
-// MaxLine is the longest line that Lines hands over in one piece. What is
-// longer is cut; the runtime ends its blocks there, too.
-const MaxLine = 64 << 10
+// MaxLine is the longest line that Lines hands over in one piece; what is
+// longer is cut there, as searches do.
+const MaxLine = runtime.MaxLine
 
-// maxParts bounds the unfinished lines that Lines remembers: each instance
-// and stream may have one, of up to MaxLine.
-const maxParts = 256
+// maxParts and maxHeld bound the unfinished lines that Lines remembers: each
+// instance and stream may have one, of up to MaxLine.
+const (
+	maxParts = 256
+	maxHeld  = 16 << 20
+)
 
 // Line is one line of a service's output.
 type Line struct {
@@ -37,6 +41,7 @@ type Line struct {
 type Lines struct {
 	emit  func(Line)
 	parts map[partKey]*part
+	held  int // bytes in parts
 	age   uint64
 }
 
@@ -72,6 +77,9 @@ func (l *Lines) Add(b *steadpb.LogBlock) {
 	for data := b.GetData(); len(data) > 0; {
 		data = l.step(key, b, data)
 	}
+	for l.held > maxHeld {
+		l.finishOldest()
+	}
 }
 
 // Flush hands over all lines whose end has not come, oldest first.
@@ -89,6 +97,7 @@ func (l *Lines) step(key partKey, b *steadpb.LogBlock, data []byte) []byte {
 		keep := len(head) - over
 		p = l.grow(key, b, head[:keep])
 		l.hand(key, p.instance, p.time, p.text)
+		l.held -= len(p.text)
 		p.text, p.cut = p.text[:0], true
 		return data[keep:]
 	}
@@ -116,12 +125,14 @@ func (l *Lines) grow(key partKey, b *steadpb.LogBlock, text []byte) *part {
 		l.parts[key] = p
 	}
 	p.text = append(p.text, text...)
+	l.held += len(text)
 	return p
 }
 
 // finish hands over an unfinished line as it is.
 func (l *Lines) finish(key partKey, p *part) {
 	delete(l.parts, key)
+	l.held -= len(p.text)
 	text := withoutCR(p.text)
 	if p.cut && len(text) == 0 {
 		return // the cut fell on the line's end

@@ -25,7 +25,8 @@ const (
 )
 
 // Logs sends what services wrote: first what is there, merged by time; then,
-// with follow, what comes, as it comes.
+// with follow, what comes, as it comes. What the request leaves out is left
+// out where the logs are kept.
 func (h handlers) Logs(ctx context.Context, req *steadpb.LogsRequest, stream steadpb.DaemonLogsServerStream) error {
 	if err := validLogs(req); err != nil {
 		return err
@@ -61,6 +62,10 @@ func validLogs(req *steadpb.LogsRequest) error {
 	}
 	if s, u := req.GetSince(), req.GetUntil(); s != nil && u != nil && u.AsTime().Before(s.AsTime()) {
 		v.add("until: is before since")
+	}
+	v.expression("match", req.GetMatch())
+	if s := req.GetStream(); s != "" && streamOf(s) == runtime.StreamUnknown {
+		v.add("stream: %q is none of stdout, stderr, terminal and stead", s)
 	}
 	return v.err()
 }
@@ -119,6 +124,8 @@ func (r logReader) query(n supervisor.Name) runtime.LogQuery {
 		Project:     n.Project,
 		Service:     n.Service,
 		Generation:  r.req.GetGeneration(),
+		Stream:      streamOf(r.req.GetStream()),
+		Match:       r.req.GetMatch(),
 	}
 	if t := r.req.GetSince(); t != nil {
 		q.Since = t.AsTime()
@@ -144,6 +151,16 @@ func logBlockView(project string, n supervisor.Name, b runtime.LogBlock) *steadp
 		out.Instance = fmt.Sprintf("%d/%d/%d", i.ID.Number, i.Replica, i.Attempt)
 	}
 	return out
+}
+
+// streamOf is the reverse of streamName.
+func streamOf(name string) runtime.Stream {
+	for s := runtime.StreamStdout; s <= runtime.StreamRuntime; s++ {
+		if streamName(s) == name {
+			return s
+		}
+	}
+	return runtime.StreamUnknown
 }
 
 func streamName(s runtime.Stream) string {

@@ -1,9 +1,11 @@
 package ipc
 
 import (
+	"cmp"
 	"container/heap"
 	"context"
 	"errors"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -51,8 +53,9 @@ func (r logReader) readPast(ctx context.Context, project string, s *logSource) e
 	return err
 }
 
-// merge moves the blocks of all sources to the queue, the oldest first.
-// Blocks of one source keep their order, even if its clock went back.
+// merge moves the blocks of all sources to the queue, the oldest first. Blocks
+// of one source keep their order, even if the clock went back: what was
+// written after that comes after all that was written before, of any source.
 func (r logReader) merge(ctx context.Context, sources []*logSource, next map[supervisor.Name]int64) error {
 	var heads logHeap
 	for _, s := range sources {
@@ -63,8 +66,10 @@ func (r logReader) merge(ctx context.Context, sources []*logSource, next map[sup
 	heap.Init(&heads)
 	for len(heads) > 0 {
 		s := heads[0]
-		if err := r.queue.put(ctx, s.head); err != nil {
-			return err
+		if len(s.head.GetData()) > 0 || s.head.GetGap() > 0 { // else it says how far a search came
+			if err := r.queue.put(ctx, s.head); err != nil {
+				return err
+			}
 		}
 		next[s.name] = s.head.GetOffset() + int64(len(s.head.GetData()))
 		if s.advance() {
@@ -82,13 +87,25 @@ type logSource struct {
 	order  int // decides between equal times
 	blocks chan *steadpb.LogBlock
 	head   *steadpb.LogBlock
+	time   time.Time // of head
+	epoch  int       // how often the clock was set back before head
 }
+
+// setBack tells a clock that was set from one that is merely corrected.
+const setBack = time.Minute
 
 // advance waits for the next block and reports whether there is one.
 func (s *logSource) advance() bool {
 	var ok bool
-	s.head, ok = <-s.blocks
-	return ok
+	if s.head, ok = <-s.blocks; !ok {
+		return false
+	}
+	at := s.head.GetTime().AsTime()
+	if s.time.Sub(at) > setBack {
+		s.epoch++
+	}
+	s.time = at
+	return true
 }
 
 // logHeap has the source with the oldest head first.
@@ -97,11 +114,8 @@ type logHeap []*logSource
 func (h logHeap) Len() int      { return len(h) }
 func (h logHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
 func (h logHeap) Less(i, j int) bool {
-	a, b := h[i].head.GetTime().AsTime(), h[j].head.GetTime().AsTime()
-	if a.Equal(b) {
-		return h[i].order < h[j].order
-	}
-	return a.Before(b)
+	a, b := h[i], h[j]
+	return cmp.Or(cmp.Compare(a.epoch, b.epoch), a.time.Compare(b.time), cmp.Compare(a.order, b.order)) < 0
 }
 func (h *logHeap) Push(x any) { *h = append(*h, x.(*logSource)) }
 func (h *logHeap) Pop() any {

@@ -3,6 +3,7 @@ package ipc
 import (
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -60,6 +61,12 @@ func (v *violations) atLeastZero(field string, n int64) {
 func (v *violations) timestamp(field string, t *timestamppb.Timestamp) {
 	if t != nil && !t.IsValid() {
 		v.add("%s: is no valid time", field)
+	}
+}
+
+func (v *violations) expression(field, text string) {
+	if _, err := regexp.Compile(text); err != nil {
+		v.add("%s: %v", field, err)
 	}
 }
 

@@ -3,17 +3,32 @@ package runtime
 import "time"
 
 // LogQuery selects log blocks of one service. Zero fields select everything.
+//
+// With Match, only lines are handed over in which the expression is found. It
+// sees a line as it was written, without LF or CR LF, also one that was cut
+// into blocks: pieces of one instance and stream are joined, up to MaxLine.
+// Data is then whole lines, each with an LF, in which lines that do not match
+// are left out; Offset+len(Data) is where the last of them ends in the log, so
+// that a later query can go on there. Last counts lines that match. Without
+// Follow the last block has no Data, and Offset is where reading ended. An
+// expression that is none is Invalid.
 type LogQuery struct {
 	Environment string
 	Project     string
 	Service     string
 	Generation  uint64    // only blocks of this generation
+	Stream      Stream    // only blocks of this stream; StreamUnknown is all of them
+	Match       string    // only lines in which this RE2 expression is found
 	Since       time.Time // only blocks written at or after
 	Until       time.Time // only blocks written before
 	Last        int       // only the last so many lines of what is there (then Follow)
 	Offset      int64     // only bytes at or after this position of the service's log
 	Follow      bool      // go on with what is written later
 }
+
+// MaxLine is the longest line that is joined from blocks; a longer one is
+// taken in pieces of that size.
+const MaxLine = 1 << 20
 
 // Stream tells what a block of output is.
 type Stream int

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	"github.com/stead-dev/stead/plugins/process"
@@ -57,11 +58,18 @@ func serve(dir, state, logDir string, log *slog.Logger) error {
 			return fmt.Errorf("STEAD_ORPHAN_TTL: %w: %w", err, runtime.Invalid)
 		}
 	}
+	keep := logs.Options{Log: log}
+	if text := os.Getenv("STEAD_LOG_BYTES"); text != "" { // of each service; for measurements of more than one keeps
+		var err error
+		if keep.MaxBytes, err = strconv.ParseInt(text, 10, 64); err != nil {
+			return fmt.Errorf("STEAD_LOG_BYTES: %w: %w", err, runtime.Invalid)
+		}
+	}
 	var rt *process.Runtime
 	var store *logs.Store
 	o.Open = func() (runtime.Runtime, error) { // ends what a predecessor left: only once the lock is ours
 		var err error
-		store = logs.Open(logDir, logs.Options{Log: log})
+		store = logs.Open(logDir, keep)
 		rt, err = process.New(process.Options{Dir: state, Logs: process.LogsIn(store), Log: log, Nonce: o.Nonce, Build: version})
 		return rt, err
 	}

@@ -120,7 +120,7 @@ func connector(home ipc.Home, log *slog.Logger) daemon.Connector {
 // from the user, never from the daemon.
 func runtimeEnvironment() []string {
 	var environment []string
-	for _, name := range []string{"PATH", "HOME", "TMPDIR", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "STEAD_HOME", "STEAD_ORPHAN_TTL"} {
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "STEAD_HOME", "STEAD_ORPHAN_TTL", "STEAD_LOG_BYTES"} {
 		if value, ok := os.LookupEnv(name); ok {
 			environment = append(environment, name+"="+value)
 		}

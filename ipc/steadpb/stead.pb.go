@@ -1999,6 +1999,8 @@ type LogsRequest struct {
 	Since         *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=since,proto3" json:"since,omitempty"`
 	Until         *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=until,proto3" json:"until,omitempty"`
 	Generation    uint64                 `protobuf:"varint,6,opt,name=generation,proto3" json:"generation,omitempty"`
+	Match         string                 `protobuf:"bytes,7,opt,name=match,proto3" json:"match,omitempty"`   // RE2: only lines in which it is found, whole; last counts those
+	Stream        string                 `protobuf:"bytes,8,opt,name=stream,proto3" json:"stream,omitempty"` // only this one, as in LogBlock; empty: all
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2075,7 +2077,22 @@ func (x *LogsRequest) GetGeneration() uint64 {
 	return 0
 }
 
+func (x *LogsRequest) GetMatch() string {
+	if x != nil {
+		return x.Match
+	}
+	return ""
+}
+
+func (x *LogsRequest) GetStream() string {
+	if x != nil {
+		return x.Stream
+	}
+	return ""
+}
+
 // LogsResponse carries blocks as they were written; lines are cut by the reader.
+// With match, offset + size of data is where the last line in it ends.
 type LogsResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Blocks        []*LogBlock            `protobuf:"bytes,1,rep,name=blocks,proto3" json:"blocks,omitempty"`
@@ -2833,7 +2850,7 @@ const file_ipc_steadpb_stead_proto_rawDesc = "" +
 	"\x04kind\x18\a \x01(\tR\x04kind\x12\x12\n" +
 	"\x04text\x18\b \x01(\tR\x04text\x12\x1d\n" +
 	"\n" +
-	"project_id\x18\t \x01(\tR\tprojectId\"\xf0\x01\n" +
+	"project_id\x18\t \x01(\tR\tprojectId\"\x9e\x02\n" +
 	"\vLogsRequest\x121\n" +
 	"\tselection\x18\x01 \x01(\v2\x13.stead.v1.SelectionR\tselection\x12\x16\n" +
 	"\x06follow\x18\x02 \x01(\bR\x06follow\x12\x12\n" +
@@ -2842,7 +2859,9 @@ const file_ipc_steadpb_stead_proto_rawDesc = "" +
 	"\x05until\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x06 \x01(\x04R\n" +
-	"generation\":\n" +
+	"generation\x12\x14\n" +
+	"\x05match\x18\a \x01(\tR\x05match\x12\x16\n" +
+	"\x06stream\x18\b \x01(\tR\x06stream\":\n" +
 	"\fLogsResponse\x12*\n" +
 	"\x06blocks\x18\x01 \x03(\v2\x12.stead.v1.LogBlockR\x06blocks\"\xe0\x01\n" +
 	"\bLogBlock\x12\x18\n" +

@@ -2,8 +2,10 @@ package logs
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -118,4 +120,100 @@ func BenchmarkAppend(b *testing.B) {
 		w.Append(web(1), runtime.StreamStdout, line)
 	}
 	w.Close()
+}
+
+// BenchmarkMatch searches 256 MiB in the page's cache.
+func BenchmarkMatch(b *testing.B) {
+	const total = 256 << 20
+	s := open(b, b.TempDir(), Options{MaxBytes: 2 * total})
+	w := webWriter(s)
+	defer w.Close()
+	for n := 0; n < total; {
+		var lines []byte
+		for range 500 {
+			n += 120
+			lines = fmt.Appendf(lines, "2026-01-02T03:04:05.%09dZ INFO request served path=/api/v1/items/%08d status=200 took=1.234ms user=alice trace=0123\n", n, n)
+		}
+		w.Append(web(1), runtime.StreamStdout, lines)
+	}
+	w.Append(web(1), runtime.StreamStdout, []byte("ERROR a needle\n"))
+	for _, expr := range []string{"needle", "(?i)needle", "error|needle|panic", "ERROR .* ne+dle", `status=200 .*9999`, `\d{30}`} {
+		b.Run(expr, func(b *testing.B) {
+			q := everything
+			q.Match = expr
+			b.SetBytes(total)
+			for b.Loop() {
+				read(b, s, q)
+			}
+		})
+	}
+}
+
+// BenchmarkHundred is BenchmarkRatio for a hundred services at once.
+func BenchmarkHundred(b *testing.B) {
+	const n, size = 100, 4 << 20
+	lines := bytes.Repeat([]byte("2026-01-02T03:04:05Z INFO request served path=/api/v1/items status=200 took=1.234ms\n"), 780)
+	all := func(drain func(i int, src *os.File)) time.Duration {
+		var wg sync.WaitGroup
+		begun := time.Now()
+		for i := range n {
+			r, w, err := os.Pipe()
+			if err != nil {
+				b.Fatal(err)
+			}
+			wg.Go(func() { // until its bytes are written
+				defer w.Close()
+				for written := 0; written < size; written += len(lines) {
+					if _, err := w.Write(lines); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+			wg.Go(func() { drain(i, r); r.Close() }) // until the pipe ends
+		}
+		wg.Wait()
+		return time.Since(begun)
+	}
+	s := open(b, b.TempDir(), Options{})
+	dir := b.TempDir()
+	var bare, ours time.Duration
+	for b.Loop() {
+		bare += all(func(i int, src *os.File) {
+			dst, err := os.Create(filepath.Join(dir, fmt.Sprint(i)))
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			defer dst.Close()
+			block := make([]byte, 64<<10)
+			for {
+				got, err := src.Read(block)
+				if err != nil {
+					return
+				}
+				if _, err := dst.Write(block[:got]); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+		ours += all(func(i int, src *os.File) {
+			service := fmt.Sprint("s", i)
+			in := web(1)
+			in.ID.Service = service
+			w := s.Writer("local", "shop", service)
+			w.Copy(src, in, runtime.StreamStdout, nil)
+			w.Close()
+		})
+		b.StopTimer()
+		for i := range n {
+			os.Remove(filepath.Join(dir, fmt.Sprint(i)))
+			s.Remove("local", "shop", fmt.Sprint("s", i))
+		}
+		b.StartTimer()
+	}
+	total := float64(b.N) * n * size / 1e6
+	b.ReportMetric(bare.Seconds()/ours.Seconds(), "x-floor")
+	b.ReportMetric(total/bare.Seconds(), "floor-MB/s")
+	b.ReportMetric(total/ours.Seconds(), "copy-MB/s")
 }

@@ -21,7 +21,8 @@ type cursor struct {
 	data  *os.File // nil while closed
 	index *os.File // nil also when there is none
 	mtime int64
-	seen  int // entries of its index that are behind
+	seen  int    // entries of its index that are behind
+	raw   []byte // room for a batch of them; nil while closed
 }
 
 func newCursor(l *log, pos int64) *cursor { return &cursor{log: l, pos: pos, done: -1, first: -1} }
@@ -30,8 +31,9 @@ func newCursor(l *log, pos int64) *cursor { return &cursor{log: l, pos: pos, don
 // without it.
 var errVanished = errors.New("segment vanished")
 
-// maxBatch entries of the index are read at once: about a page.
-const maxBatch = 85
+// maxBatch entries of the index are read at once: 24 KiB, so that it is not
+// what a search through short entries takes its time for.
+const maxBatch = 512
 
 // batch returns the next entries of v's segment, cut to what is at pos or
 // after, and moves pos behind them. None means that there are no more, as of
@@ -71,7 +73,10 @@ func (c *cursor) read(v view) (list []entry, last bool, err error) {
 		if v.newest {
 			want = min(want, max(v.flushed-c.seen, 0))
 		}
-		b := make([]byte, want*entrySize)
+		if len(c.raw) < want*entrySize {
+			c.raw = make([]byte, want*entrySize)
+		}
+		b := c.raw[:want*entrySize]
 		n := 0
 		if want > 0 && c.index != nil {
 			if n, err = c.index.ReadAt(b, int64(c.seen)*entrySize); err != nil && err != io.EOF {
@@ -153,5 +158,5 @@ func (c *cursor) close() {
 	if c.index != nil {
 		c.index.Close()
 	}
-	c.data, c.index = nil, nil
+	c.data, c.index, c.raw = nil, nil, nil
 }

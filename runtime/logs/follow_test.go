@@ -162,7 +162,7 @@ func TestIdleFollowerHoldsNoFile(t *testing.T) {
 	q.Follow = true
 	r := reader{log: s.acquireReader(name{"local", "shop", "web"}), query: q, fn: func(runtime.LogBlock) error { return nil }}
 	defer s.releaseReader(r.log)
-	if err := r.start(); err != nil {
+	if err := r.start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)

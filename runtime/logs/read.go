@@ -18,7 +18,8 @@ import (
 // without Data when none comes at once. A q.Offset below the oldest byte there
 // is gives a Gap too, but for 0, which is everything there is. q.Last counts
 // line ends of the selected bytes as they lie in the log; a last line without
-// an end counts.
+// an end counts. With q.Match a line that is cut off by a Gap, by the next
+// attempt or, without q.Follow, by the end of the log, is searched as it is.
 //
 // A service that had no Writer and has no files is NotFound, unless followed.
 // A query that can never work is Invalid; a Store that was closed Unavailable.
@@ -37,7 +38,13 @@ func (s *Store) Read(ctx context.Context, q runtime.LogQuery, fn func(runtime.Lo
 		return fmt.Errorf("read logs of %s: %w", n, runtime.NotFound)
 	}
 	r := reader{log: l, query: q, fn: fn}
-	if err := r.start(); err != nil {
+	if q.Match != "" {
+		r.match, err = newMatching(q.Match, &r)
+	}
+	if err == nil {
+		err = r.start(ctx)
+	}
+	if err != nil {
 		return fmt.Errorf("read logs of %s: %w", n, err)
 	}
 	defer r.cursor.close()
@@ -50,12 +57,13 @@ type reader struct {
 	query  runtime.LogQuery
 	fn     func(runtime.LogBlock) error
 	cursor *cursor
-	limit  int64 // end of the log when Read was called
-	gap    int64 // bytes that were lost before the next block
+	limit  int64     // end of the log when Read was called
+	gap    int64     // bytes that were lost before the next block
+	match  *matching // nil: everything matches
 }
 
 // start finds where to begin.
-func (r *reader) start() error {
+func (r *reader) start(ctx context.Context) error {
 	v, err := r.log.view(0, -1)
 	if err != nil {
 		return err
@@ -66,7 +74,11 @@ func (r *reader) start() error {
 		from = v.first
 	}
 	if r.query.Last > 0 {
-		if from, err = r.lastLines(from); err != nil {
+		last := r.lastLines
+		if r.match != nil {
+			last = r.lastMatches
+		}
+		if from, err = last(ctx, from); err != nil {
 			return err
 		}
 	}
@@ -83,7 +95,9 @@ func (r *reader) run(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("read logs of %s: %w", r.log.name, err)
 		}
-		r.skip(v)
+		if err := r.skip(v); err != nil {
+			return err
+		}
 		if v.found {
 			list, err := r.cursor.batch(v)
 			if err == errVanished {
@@ -98,6 +112,9 @@ func (r *reader) run(ctx context.Context) error {
 			if (len(list) > 0 || !v.newest) && !r.complete() {
 				continue
 			}
+		}
+		if !r.query.Follow && r.match != nil {
+			return r.match.end()
 		}
 		if err := r.tellGap(); err != nil {
 			return err
@@ -115,18 +132,24 @@ func (r *reader) run(ctx context.Context) error {
 func (r *reader) complete() bool { return !r.query.Follow && r.cursor.pos > r.limit }
 
 // skip moves over what is not there any more.
-func (r *reader) skip(v view) {
+func (r *reader) skip(v view) error {
 	next := v.end
 	if v.found {
 		next = v.segment.first
 	}
 	if next <= r.cursor.pos || r.cursor.pos >= v.end {
-		return
+		return nil
 	}
 	if r.query.Follow || r.cursor.pos < r.limit {
+		if r.match != nil {
+			if err := r.match.finish(); err != nil {
+				return err
+			}
+		}
 		r.gap += next - r.cursor.pos
 	}
 	r.cursor.pos = next
+	return nil
 }
 
 // await returns when there may be more than in v. Nothing is held meanwhile.
@@ -157,10 +180,19 @@ func (r *reader) deliver(ctx context.Context, list []entry) error {
 		if e.size < 0 || !selects(r.query, e) {
 			continue
 		}
+		if r.match != nil {
+			if err := r.match.entry(e, list[len(list)-1].end()); err != nil {
+				return err
+			}
+			continue
+		}
 		r.gap += e.gap
 		if err := r.blocks(ctx, e); err != nil {
 			return err
 		}
+	}
+	if r.match != nil {
+		return r.match.flush()
 	}
 	return nil
 }
@@ -169,6 +201,7 @@ func (r *reader) deliver(ctx context.Context, list []entry) error {
 func selects(q runtime.LogQuery, e entry) bool {
 	t := unixTime(e.time)
 	return (q.Generation == 0 || q.Generation == e.generation) &&
+		(q.Stream == runtime.StreamUnknown || q.Stream == e.stream) &&
 		(q.Since.IsZero() || !t.Before(q.Since)) &&
 		(q.Until.IsZero() || t.Before(q.Until))
 }

@@ -10,6 +10,7 @@ func queryToProto(q runtime.LogQuery) *runtimepb.LogsRequest {
 		Environment: q.Environment, Project: q.Project, Service: q.Service, Generation: q.Generation,
 		Since: timeToProto(q.Since), Until: timeToProto(q.Until),
 		Last: int64(q.Last), Offset: q.Offset, Follow: q.Follow,
+		Match: []byte(q.Match), Stream: runtimepb.Stream(q.Stream),
 	}
 }
 
@@ -18,6 +19,7 @@ func queryFromProto(p *runtimepb.LogsRequest) runtime.LogQuery {
 		Environment: p.GetEnvironment(), Project: p.GetProject(), Service: p.GetService(), Generation: p.GetGeneration(),
 		Since: timeFromProto(p.GetSince()), Until: timeFromProto(p.GetUntil()),
 		Last: int(p.GetLast()), Offset: p.GetOffset(), Follow: p.GetFollow(),
+		Match: string(p.GetMatch()), Stream: runtime.Stream(p.GetStream()),
 	}
 }
 

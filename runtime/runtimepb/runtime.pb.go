@@ -2090,6 +2090,8 @@ type LogsRequest struct {
 	Last          int64                  `protobuf:"varint,7,opt,name=last,proto3" json:"last,omitempty"`
 	Offset        int64                  `protobuf:"varint,8,opt,name=offset,proto3" json:"offset,omitempty"`
 	Follow        bool                   `protobuf:"varint,9,opt,name=follow,proto3" json:"follow,omitempty"`
+	Match         []byte                 `protobuf:"bytes,10,opt,name=match,proto3" json:"match,omitempty"`
+	Stream        Stream                 `protobuf:"varint,11,opt,name=stream,proto3,enum=stead.runtime.v1.Stream" json:"stream,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2185,6 +2187,20 @@ func (x *LogsRequest) GetFollow() bool {
 		return x.Follow
 	}
 	return false
+}
+
+func (x *LogsRequest) GetMatch() []byte {
+	if x != nil {
+		return x.Match
+	}
+	return nil
+}
+
+func (x *LogsRequest) GetStream() Stream {
+	if x != nil {
+		return x.Stream
+	}
+	return Stream_STREAM_UNKNOWN
 }
 
 // LogsResponse holds one block or several: one message per block would cost
@@ -2798,7 +2814,7 @@ const file_runtime_runtimepb_runtime_proto_rawDesc = "" +
 	"\bexpected\x18\t \x01(\bR\bexpected\"+\n" +
 	"\rForgetRequest\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\"\x10\n" +
-	"\x0eForgetResponse\"\xf3\x01\n" +
+	"\x0eForgetResponse\"\xbb\x02\n" +
 	"\vLogsRequest\x12 \n" +
 	"\venvironment\x18\x01 \x01(\tR\venvironment\x12\x18\n" +
 	"\aproject\x18\x02 \x01(\tR\aproject\x12\x18\n" +
@@ -2810,7 +2826,10 @@ const file_runtime_runtimepb_runtime_proto_rawDesc = "" +
 	"\x05until\x18\x06 \x01(\x03R\x05until\x12\x12\n" +
 	"\x04last\x18\a \x01(\x03R\x04last\x12\x16\n" +
 	"\x06offset\x18\b \x01(\x03R\x06offset\x12\x16\n" +
-	"\x06follow\x18\t \x01(\bR\x06follow\"B\n" +
+	"\x06follow\x18\t \x01(\bR\x06follow\x12\x14\n" +
+	"\x05match\x18\n" +
+	" \x01(\fR\x05match\x120\n" +
+	"\x06stream\x18\v \x01(\x0e2\x18.stead.runtime.v1.StreamR\x06stream\"B\n" +
 	"\fLogsResponse\x122\n" +
 	"\x06blocks\x18\x01 \x03(\v2\x1a.stead.runtime.v1.LogBlockR\x06blocks\"\xe2\x01\n" +
 	"\bLogBlock\x12\x18\n" +
@@ -2941,41 +2960,42 @@ var file_runtime_runtimepb_runtime_proto_depIdxs = []int32{
 	2,  // 21: stead.runtime.v1.GenerationStatus.phase:type_name -> stead.runtime.v1.GenerationStatus.Phase
 	6,  // 22: stead.runtime.v1.GenerationStatus.handle:type_name -> stead.runtime.v1.Handle
 	42, // 23: stead.runtime.v1.Started.endpoints:type_name -> stead.runtime.v1.Started.EndpointsEntry
-	35, // 24: stead.runtime.v1.LogsResponse.blocks:type_name -> stead.runtime.v1.LogBlock
-	5,  // 25: stead.runtime.v1.LogBlock.instance:type_name -> stead.runtime.v1.InstanceID
-	0,  // 26: stead.runtime.v1.LogBlock.stream:type_name -> stead.runtime.v1.Stream
-	37, // 27: stead.runtime.v1.TerminalRequest.open:type_name -> stead.runtime.v1.TerminalOpen
-	38, // 28: stead.runtime.v1.TerminalRequest.resize:type_name -> stead.runtime.v1.Size
-	5,  // 29: stead.runtime.v1.TerminalOpen.attach:type_name -> stead.runtime.v1.InstanceID
-	13, // 30: stead.runtime.v1.TerminalOpen.run:type_name -> stead.runtime.v1.Spec
-	38, // 31: stead.runtime.v1.TerminalOpen.size:type_name -> stead.runtime.v1.Size
-	0,  // 32: stead.runtime.v1.TerminalResponse.stream:type_name -> stead.runtime.v1.Stream
-	30, // 33: stead.runtime.v1.TerminalResponse.exit:type_name -> stead.runtime.v1.Exit
-	7,  // 34: stead.runtime.v1.Runtime.Describe:input_type -> stead.runtime.v1.DescribeRequest
-	9,  // 35: stead.runtime.v1.Runtime.Hold:input_type -> stead.runtime.v1.HoldRequest
-	11, // 36: stead.runtime.v1.Runtime.Start:input_type -> stead.runtime.v1.StartRequest
-	20, // 37: stead.runtime.v1.Runtime.Stop:input_type -> stead.runtime.v1.StopRequest
-	22, // 38: stead.runtime.v1.Runtime.Route:input_type -> stead.runtime.v1.RouteRequest
-	24, // 39: stead.runtime.v1.Runtime.Watch:input_type -> stead.runtime.v1.WatchRequest
-	31, // 40: stead.runtime.v1.Runtime.Forget:input_type -> stead.runtime.v1.ForgetRequest
-	33, // 41: stead.runtime.v1.Runtime.Logs:input_type -> stead.runtime.v1.LogsRequest
-	36, // 42: stead.runtime.v1.Runtime.Terminal:input_type -> stead.runtime.v1.TerminalRequest
-	40, // 43: stead.runtime.v1.Runtime.Shutdown:input_type -> stead.runtime.v1.ShutdownRequest
-	8,  // 44: stead.runtime.v1.Runtime.Describe:output_type -> stead.runtime.v1.DescribeResponse
-	10, // 45: stead.runtime.v1.Runtime.Hold:output_type -> stead.runtime.v1.HoldResponse
-	12, // 46: stead.runtime.v1.Runtime.Start:output_type -> stead.runtime.v1.StartResponse
-	21, // 47: stead.runtime.v1.Runtime.Stop:output_type -> stead.runtime.v1.StopResponse
-	23, // 48: stead.runtime.v1.Runtime.Route:output_type -> stead.runtime.v1.RouteResponse
-	25, // 49: stead.runtime.v1.Runtime.Watch:output_type -> stead.runtime.v1.WatchResponse
-	32, // 50: stead.runtime.v1.Runtime.Forget:output_type -> stead.runtime.v1.ForgetResponse
-	34, // 51: stead.runtime.v1.Runtime.Logs:output_type -> stead.runtime.v1.LogsResponse
-	39, // 52: stead.runtime.v1.Runtime.Terminal:output_type -> stead.runtime.v1.TerminalResponse
-	41, // 53: stead.runtime.v1.Runtime.Shutdown:output_type -> stead.runtime.v1.ShutdownResponse
-	44, // [44:54] is the sub-list for method output_type
-	34, // [34:44] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	0,  // 24: stead.runtime.v1.LogsRequest.stream:type_name -> stead.runtime.v1.Stream
+	35, // 25: stead.runtime.v1.LogsResponse.blocks:type_name -> stead.runtime.v1.LogBlock
+	5,  // 26: stead.runtime.v1.LogBlock.instance:type_name -> stead.runtime.v1.InstanceID
+	0,  // 27: stead.runtime.v1.LogBlock.stream:type_name -> stead.runtime.v1.Stream
+	37, // 28: stead.runtime.v1.TerminalRequest.open:type_name -> stead.runtime.v1.TerminalOpen
+	38, // 29: stead.runtime.v1.TerminalRequest.resize:type_name -> stead.runtime.v1.Size
+	5,  // 30: stead.runtime.v1.TerminalOpen.attach:type_name -> stead.runtime.v1.InstanceID
+	13, // 31: stead.runtime.v1.TerminalOpen.run:type_name -> stead.runtime.v1.Spec
+	38, // 32: stead.runtime.v1.TerminalOpen.size:type_name -> stead.runtime.v1.Size
+	0,  // 33: stead.runtime.v1.TerminalResponse.stream:type_name -> stead.runtime.v1.Stream
+	30, // 34: stead.runtime.v1.TerminalResponse.exit:type_name -> stead.runtime.v1.Exit
+	7,  // 35: stead.runtime.v1.Runtime.Describe:input_type -> stead.runtime.v1.DescribeRequest
+	9,  // 36: stead.runtime.v1.Runtime.Hold:input_type -> stead.runtime.v1.HoldRequest
+	11, // 37: stead.runtime.v1.Runtime.Start:input_type -> stead.runtime.v1.StartRequest
+	20, // 38: stead.runtime.v1.Runtime.Stop:input_type -> stead.runtime.v1.StopRequest
+	22, // 39: stead.runtime.v1.Runtime.Route:input_type -> stead.runtime.v1.RouteRequest
+	24, // 40: stead.runtime.v1.Runtime.Watch:input_type -> stead.runtime.v1.WatchRequest
+	31, // 41: stead.runtime.v1.Runtime.Forget:input_type -> stead.runtime.v1.ForgetRequest
+	33, // 42: stead.runtime.v1.Runtime.Logs:input_type -> stead.runtime.v1.LogsRequest
+	36, // 43: stead.runtime.v1.Runtime.Terminal:input_type -> stead.runtime.v1.TerminalRequest
+	40, // 44: stead.runtime.v1.Runtime.Shutdown:input_type -> stead.runtime.v1.ShutdownRequest
+	8,  // 45: stead.runtime.v1.Runtime.Describe:output_type -> stead.runtime.v1.DescribeResponse
+	10, // 46: stead.runtime.v1.Runtime.Hold:output_type -> stead.runtime.v1.HoldResponse
+	12, // 47: stead.runtime.v1.Runtime.Start:output_type -> stead.runtime.v1.StartResponse
+	21, // 48: stead.runtime.v1.Runtime.Stop:output_type -> stead.runtime.v1.StopResponse
+	23, // 49: stead.runtime.v1.Runtime.Route:output_type -> stead.runtime.v1.RouteResponse
+	25, // 50: stead.runtime.v1.Runtime.Watch:output_type -> stead.runtime.v1.WatchResponse
+	32, // 51: stead.runtime.v1.Runtime.Forget:output_type -> stead.runtime.v1.ForgetResponse
+	34, // 52: stead.runtime.v1.Runtime.Logs:output_type -> stead.runtime.v1.LogsResponse
+	39, // 53: stead.runtime.v1.Runtime.Terminal:output_type -> stead.runtime.v1.TerminalResponse
+	41, // 54: stead.runtime.v1.Runtime.Shutdown:output_type -> stead.runtime.v1.ShutdownResponse
+	45, // [45:55] is the sub-list for method output_type
+	35, // [35:45] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_runtime_runtimepb_runtime_proto_init() }

@@ -26,6 +26,10 @@ var (
 	escaped    = flag.Bool("escaped", false, "be that child")
 	fork       = flag.Bool("fork", false, "fork a child that goes on, and exit: a daemon")
 	lines      = flag.Int("lines", 0, "write so many numbered lines at once")
+	bytes      = flag.Int64("bytes", 0, "write so many bytes in numbered lines of 120, as fast as can be; then -report")
+	gate       = flag.String("gate", "", "a FIFO: wait for its end before -bytes; -notify tells when")
+	report     = flag.String("report", "", "append when -bytes began and ended, in nanoseconds since 1970, to this file")
+	stamp      = flag.Bool("stamp", false, "write the time, in nanoseconds since 1970, in the lines of -every")
 	every      = flag.Duration("every", 0, "write a numbered line this often")
 	count      = flag.String("count", "", "file that holds the number of the last line, kept over restarts")
 	record     = flag.String("record", "", "append instance and exit code to this file before ending")
@@ -48,6 +52,9 @@ func main() {
 	}
 	for n := range *lines {
 		fmt.Println("line", n+1)
+	}
+	if *bytes > 0 {
+		pour()
 	}
 	if *every > 0 && *write == "" {
 		go tick()
@@ -101,11 +108,17 @@ func serve() {
 		end(code)
 	})
 	go func() { _ = http.Serve(l, nil) }()
-	if *notify != "" {
-		if c, err := net.Dial("unixgram", *notify); err == nil {
-			_, _ = fmt.Fprint(c, os.Getpid())
-			_ = c.Close()
-		}
+	tell()
+}
+
+// tell sends the datagram of -notify.
+func tell() {
+	if *notify == "" {
+		return
+	}
+	if c, err := net.Dial("unixgram", *notify); err == nil {
+		_, _ = fmt.Fprint(c, os.Getpid())
+		_ = c.Close()
 	}
 }
 
@@ -123,7 +136,11 @@ func tick() {
 		if *count != "" {
 			_ = os.WriteFile(*count, []byte(strconv.Itoa(n)), 0o600)
 		}
-		fmt.Println("tick", n)
+		if *stamp {
+			fmt.Println("tick", n, time.Now().UnixNano())
+		} else {
+			fmt.Println("tick", n)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"time"
 
@@ -50,6 +51,10 @@ func sameLog(b runtime.LogBlock, environment, project, service string) bool {
 
 // Logs implements runtime.Runtime.
 func (r *Runtime) Logs(ctx context.Context, q runtime.LogQuery, fn func(runtime.LogBlock) error) error {
+	match, err := regexp.Compile(q.Match)
+	if err != nil {
+		return fmt.Errorf("log of %s: match %q: %w: %w", q.Service, q.Match, err, runtime.Invalid)
+	}
 	read := 0
 	for first := true; ; first = false {
 		r.mu.Lock()
@@ -61,6 +66,9 @@ func (r *Runtime) Logs(ctx context.Context, q runtime.LogQuery, fn func(runtime.
 			return fmt.Errorf("log of %s: %w", q.Service, runtime.NotFound)
 		}
 		blocks = slices.DeleteFunc(blocks, func(b runtime.LogBlock) bool { return !matches(q, b) })
+		if q.Match != "" {
+			blocks = matching(match, blocks)
+		}
 		if first && q.Last > 0 {
 			blocks = last(blocks, q.Last)
 		}
@@ -68,6 +76,9 @@ func (r *Runtime) Logs(ctx context.Context, q runtime.LogQuery, fn func(runtime.
 			if err := fn(b); err != nil {
 				return err
 			}
+		}
+		if !q.Follow && q.Match != "" {
+			return fn(r.end(q))
 		}
 		if !q.Follow {
 			return nil
@@ -95,10 +106,41 @@ func (r *Runtime) heardOf(q runtime.LogQuery) bool {
 
 func matches(q runtime.LogQuery, b runtime.LogBlock) bool {
 	return sameLog(b, q.Environment, q.Project, q.Service) &&
+		(q.Stream == runtime.StreamUnknown || q.Stream == b.Stream) &&
 		(q.Generation == 0 || q.Generation == b.Instance.ID.Number) &&
 		(q.Since.IsZero() || !b.Time.Before(q.Since)) &&
 		(q.Until.IsZero() || b.Time.Before(q.Until)) &&
 		b.Offset+int64(len(b.Data)) > q.Offset
+}
+
+// matching keeps the lines that match, each in a block of its own. Unlike a
+// real runtime the fake does not join what was written in pieces.
+func matching(expr *regexp.Regexp, blocks []runtime.LogBlock) []runtime.LogBlock {
+	var out []runtime.LogBlock
+	for _, b := range blocks {
+		offset := b.Offset
+		for line := range bytes.Lines(b.Data) {
+			if one := b; expr.Match(bytes.TrimRight(line, "\r\n")) {
+				one.Offset, one.Data = offset, line
+				out = append(out, one)
+			}
+			offset += int64(len(line))
+		}
+	}
+	return out
+}
+
+// end is the block that says how far a log was read.
+func (r *Runtime) end(q runtime.LogQuery) runtime.LogBlock {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	block := runtime.LogBlock{Service: q.Service, Time: time.Now(), Stream: runtime.StreamRuntime}
+	for _, b := range r.blocks {
+		if sameLog(b, q.Environment, q.Project, q.Service) {
+			block.Offset = b.Offset + int64(len(b.Data))
+		}
+	}
+	return block
 }
 
 // last keeps the last n lines.
