@@ -202,6 +202,19 @@ func kill9(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	pid := pidOf(ts, args[0])
 	ts.Check(syscall.Kill(pid, syscall.SIGKILL))
+	for !ended(pid) { // its sockets are open until it has ended
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// ended reports whether a process is gone, or waits to be reaped: the state
+// that follows its name in brackets (proc_pid_stat(5)).
+func ended(pid int) bool {
+	if syscall.Kill(pid, 0) != nil {
+		return true
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err == nil && strings.Contains(string(stat), ") Z ")
 }
 
 // save NAME SERVICE keeps the pid of a service in the variable NAME; alive
