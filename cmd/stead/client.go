@@ -25,7 +25,7 @@ func (c *cli) client(ctx context.Context) (steadpb.DaemonClient, error) {
 	if !alive(home.Socket) && bereft(home) {
 		return c.ensureDaemon(ctx)
 	}
-	return &patient{ipc.NewClient(home.Socket), c, home}, nil
+	return ipc.NewClient(home.Socket), nil
 }
 
 // bereft reports whether a runtime goes on without a daemon: its file is

@@ -36,7 +36,7 @@ func (c *cli) ensureDaemon(ctx context.Context) (steadpb.DaemonClient, error) {
 	}
 	client := ipc.NewClient(home.Socket)
 	if alive(home.Socket) {
-		return &patient{client, c, home}, nil
+		return client, nil
 	}
 	if err := home.Make(); err != nil {
 		return nil, err

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -17,14 +16,13 @@ import (
 	"github.com/stead-dev/stead/daemon/manifest"
 	"github.com/stead-dev/stead/daemon/state"
 	"github.com/stead-dev/stead/ipc"
-	"github.com/stead-dev/stead/runtime"
 	"github.com/stead-dev/stead/runtime/plugin"
 )
 
 // supervise puts all parts together, runs them, and takes them apart in the
 // reverse order. It is the only place that knows everyone.
 func supervise(detach context.Context, home ipc.Home, log *slog.Logger) error {
-	store, recovery, err := openState(detach, home.State, log)
+	store, recovery, err := state.Open(home.State, log)
 	if err != nil {
 		return err
 	}
@@ -84,32 +82,6 @@ func supervise(detach context.Context, home ipc.Home, log *slog.Logger) error {
 		err = e
 	}
 	return err
-}
-
-// lockPatience is how long the lock on the state may still belong to a daemon
-// that was killed a moment ago: the kernel takes it from the last of its
-// threads. Whoever waits for a daemon that lives waits in vain, and leaves.
-const lockPatience = time.Second
-
-// openState opens the state as soon as nobody else has it.
-func openState(ctx context.Context, dir string, log *slog.Logger) (*state.Store, state.Recovery, error) {
-	limit := time.NewTimer(lockPatience)
-	defer limit.Stop()
-	poll := time.NewTicker(lockPatience / 100)
-	defer poll.Stop()
-	for {
-		store, recovery, err := state.Open(dir, log)
-		if !errors.Is(err, runtime.Conflict) {
-			return store, recovery, err
-		}
-		select {
-		case <-poll.C:
-		case <-limit.C:
-			return nil, recovery, err
-		case <-ctx.Done():
-			return nil, recovery, err
-		}
-	}
 }
 
 // unreadyPerCore bounds how many generations come up at once. With one per
