@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -22,7 +23,7 @@ func (c *cli) client(ctx context.Context) (steadpb.DaemonClient, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !alive(home.Socket) && bereft(home) {
+	if bereft(home) && !answers(home.Socket) {
 		return c.ensureDaemon(ctx)
 	}
 	return ipc.NewClient(home.Socket), nil
@@ -53,6 +54,29 @@ func alive(socket string) bool {
 	}
 	_ = conn.Close()
 	return true
+}
+
+// answerLimit is how long answers waits for one: a daemon that hangs is for
+// the call itself to find out.
+const answerLimit = 5 * time.Second
+
+// answers reports whether somebody behind socket answers. One that was killed
+// still takes connections until its last thread is gone, and only then closes
+// them: it is not enough to connect. What is asked does not matter.
+func answers(socket string) bool {
+	conn, err := net.Dial("unix", socket)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = conn.Close() }() // nothing is left to be said on it
+	if err := conn.SetDeadline(time.Now().Add(answerLimit)); err != nil {
+		return true
+	}
+	_, err = io.WriteString(conn, "HEAD / HTTP/1.1\r\nHost: stead\r\nConnection: close\r\n\r\n")
+	if err == nil {
+		_, err = conn.Read(make([]byte, 1))
+	}
+	return err == nil || errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // scope is where a verb looks for services: the project of the current

@@ -64,7 +64,7 @@ func (c *cli) stopDaemon(ctx context.Context, services bool, limit time.Duration
 	if err != nil {
 		return err
 	}
-	if services && !alive(home.Socket) && bereft(home) {
+	if services && bereft(home) && !answers(home.Socket) {
 		if _, err := c.ensureDaemon(ctx); err != nil {
 			return err
 		}

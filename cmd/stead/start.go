@@ -35,7 +35,7 @@ func (c *cli) ensureDaemon(ctx context.Context) (steadpb.DaemonClient, error) {
 		return nil, err
 	}
 	client := ipc.NewClient(home.Socket)
-	if alive(home.Socket) {
+	if answers(home.Socket) {
 		return client, nil
 	}
 	if err := home.Make(); err != nil {

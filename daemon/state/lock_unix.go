@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -26,7 +27,7 @@ func acquire(path string) (*os.File, error) {
 	if err != nil {
 		return nil, refused("open lock file", filepath.Dir(path), err)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := flock(f); err != nil {
 		defer f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, taken(f)
@@ -42,6 +43,34 @@ func acquire(path string) (*os.File, error) {
 		return nil, refused("write pid to "+path, filepath.Dir(path), err)
 	}
 	return f, nil
+}
+
+// lockPatience is how long the lock of a daemon that was killed may outlive
+// it: the kernel gives it back when the last thread is gone, which under load
+// takes longer than a new daemon takes to get here.
+const (
+	lockPatience = 500 * time.Millisecond
+	lockPoll     = 5 * time.Millisecond
+)
+
+// flock waits for the lock of a daemon that is dying. Whether the holder is
+// cannot be seen, and one that lives is only told of a little later.
+func flock(f *os.File) error {
+	limit := time.NewTimer(lockPatience)
+	defer limit.Stop()
+	poll := time.NewTicker(lockPoll)
+	defer poll.Stop()
+	for {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return err
+		}
+		select {
+		case <-poll.C:
+		case <-limit.C:
+			return err
+		}
+	}
 }
 
 // taken is the error for a lock that somebody else holds.
