@@ -87,7 +87,7 @@ func TestNoDaemon(t *testing.T) {
 	if !errors.Is(err, runtime.Unavailable) || err.Error() != "no daemon is running" {
 		t.Errorf("bidi: %v", err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	if _, err := c.WaitReady(ctx); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, runtime.Unavailable) {
 		t.Errorf("WaitReady: %v", err)

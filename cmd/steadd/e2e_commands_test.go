@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -15,7 +16,13 @@ func term(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: term daemon|runtime|SERVICE")
 	}
-	ts.Check(syscall.Kill(pidOf(ts, args[0]), syscall.SIGTERM))
+	pid := pidOf(ts, args[0])
+	ts.Check(syscall.Kill(pid, syscall.SIGTERM))
+	for end := time.Now().Add(10 * time.Second); !ended(pid); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			ts.Fatalf("%s does not end at SIGTERM", args[0])
+		}
+	}
 }
 
 // exits CODE COMMAND... runs a command that must end with this very code; its

@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -158,7 +157,4 @@ func (h *homestead) until(what string, limit time.Duration, is func() bool) {
 }
 
 // lives reports whether a process is there and not only waits to be reaped.
-func lives(pid int) bool {
-	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
-	return err == nil && !bytes.Contains(stat, []byte(") Z "))
-}
+func lives(pid int) bool { return !ended(pid) }

@@ -214,7 +214,8 @@ func ended(pid int) bool {
 		return true
 	}
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	return err == nil && strings.Contains(string(stat), ") Z ")
+	threads, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid)) // the first one may end before the others
+	return err == nil && strings.Contains(string(stat), ") Z ") && len(threads) <= 1
 }
 
 // save NAME SERVICE keeps the pid of a service in the variable NAME; alive

@@ -6,12 +6,16 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 func kill(t *testing.T, pid int) {
 	t.Helper()
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
+	}
+	for !ended(pid) { // its sockets are open until it has ended
+		time.Sleep(time.Millisecond)
 	}
 }
 

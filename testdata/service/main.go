@@ -47,6 +47,9 @@ func main() {
 		spawn(os.Environ(), "-every", "1h")
 		return
 	}
+	if *ignoreTerm {
+		signal.Ignore(syscall.SIGTERM)
+	}
 	if *escape {
 		spawn(nil, "-escaped")
 	}
@@ -146,9 +149,9 @@ func tick() {
 
 func wait() {
 	c := make(chan os.Signal, 1)
-	signal.Notify(c, syscall.SIGTERM, syscall.SIGINT)
-	if *ignoreTerm {
-		signal.Ignore(syscall.SIGTERM)
+	signal.Notify(c, syscall.SIGINT)
+	if !*ignoreTerm {
+		signal.Notify(c, syscall.SIGTERM)
 	}
 	<-c
 	end(0)
