@@ -214,8 +214,7 @@ func ended(pid int) bool {
 		return true
 	}
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	threads, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid)) // the first one may end before the others
-	return err == nil && strings.Contains(string(stat), ") Z ") && len(threads) <= 1
+	return err == nil && strings.Contains(string(stat), ") Z ")
 }
 
 // save NAME SERVICE keeps the pid of a service in the variable NAME; alive
