@@ -99,11 +99,15 @@ func FromError(err error) error {
 		if errors.Is(err, io.ErrUnexpectedEOF) {
 			why = "it has ended" // what the framing lacks tells nobody anything
 		}
-		lost := &callError{text: "the connection to the daemon broke: " + why, wraps: []error{runtime.Unavailable}}
+		lost := &callError{text: "the connection to the daemon broke: " + why, wraps: []error{runtime.Unavailable, ErrBroken}}
 		return runtime.WithHint(lost, "services keep running without the daemon; `stead status` brings it back")
 	}
 	return restore(wire, class)
 }
+
+// ErrBroken is in the chain of errors that say that the connection to the
+// daemon broke: it was killed, and did not say goodbye.
+var ErrBroken = errors.New("the connection broke")
 
 // broken reports whether err says that the connection ended. Connect takes a
 // reset for a call that was given up.

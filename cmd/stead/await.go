@@ -38,7 +38,12 @@ func (c *cli) await(ctx context.Context, client steadpb.DaemonClient, sel *stead
 		select {
 		case update, more := <-updates:
 			if !more {
-				return streamEnd(ctx, result)
+				next, err := c.successor(ctx, streamEnd(ctx, result))
+				if err != nil {
+					return err
+				}
+				updates, result = watch(ctx, next, sel)
+				continue
 			}
 			b.update(update)
 			if now := update.DaemonProblem; now != problem && now != "" { // what is waited for may wait for this

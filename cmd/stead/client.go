@@ -29,6 +29,23 @@ func (c *cli) client(ctx context.Context) (steadpb.DaemonClient, error) {
 	return ipc.NewClient(home.Socket), nil
 }
 
+// successor returns a client of the daemon that follows one which was killed;
+// it is started when services go on. When lost says something else, or no
+// daemon answers, lost it is.
+func (c *cli) successor(ctx context.Context, lost error) (steadpb.DaemonClient, error) {
+	if !errors.Is(lost, ipc.ErrBroken) || ctx.Err() != nil {
+		return nil, lost
+	}
+	client, err := c.client(ctx)
+	if err != nil {
+		return nil, lost
+	}
+	if _, err := client.Version(ctx, &steadpb.VersionRequest{}); err != nil {
+		return nil, lost
+	}
+	return client, nil
+}
+
 // bereft reports whether a runtime goes on without a daemon: its file is
 // there for as long as it runs.
 func bereft(home ipc.Home) bool {

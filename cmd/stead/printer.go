@@ -42,9 +42,25 @@ func newPrinter(c *cli, names []string) *printer {
 	return p
 }
 
-// printLogs prints what request selects. What came in one message is written
-// at once: a thousand lines are not a thousand system calls.
+// printLogs prints what request selects. Following outlives a daemon that was
+// killed: it is brought back, and what was written meanwhile follows.
 func (c *cli) printLogs(ctx context.Context, client steadpb.DaemonClient, request *steadpb.LogsRequest, p *printer) error {
+	var at position
+	for {
+		err := c.printStream(ctx, client, request, p, &at)
+		if !request.Follow || err == nil {
+			return err
+		}
+		if client, err = c.successor(ctx, err); err != nil {
+			return err
+		}
+		request = at.after(request)
+	}
+}
+
+// printStream prints one stream. What came in one message is written at once:
+// a thousand lines are not a thousand system calls.
+func (c *cli) printStream(ctx context.Context, client steadpb.DaemonClient, request *steadpb.LogsRequest, p *printer, at *position) error {
 	stream, err := client.Logs(ctx, request)
 	if err != nil {
 		return err
@@ -53,7 +69,9 @@ func (c *cli) printLogs(ctx context.Context, client steadpb.DaemonClient, reques
 	lines := ipc.NewLines(func(line ipc.Line) { p.print(out, line) })
 	err = each(stream, func(message *steadpb.LogsResponse) error {
 		for _, block := range message.Blocks {
-			lines.Add(block)
+			if at.pass(block) {
+				lines.Add(block)
+			}
 		}
 		return out.Flush()
 	})

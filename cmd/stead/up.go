@@ -232,6 +232,20 @@ const lastWords = 200 * time.Millisecond
 // untilOver returns nil when nothing of the services runs any more, and what
 // they wrote has had the time to get here.
 func (u *up) untilOver(ctx context.Context, b *board) error {
+	for {
+		err := u.watchUntilOver(ctx, b)
+		if err == nil {
+			return nil
+		}
+		next, err := u.successor(ctx, err)
+		if err != nil {
+			return err
+		}
+		u.client = next
+	}
+}
+
+func (u *up) watchUntilOver(ctx context.Context, b *board) error {
 	ctx, cancel := context.WithCancel(ctx)
 	updates, result := watch(ctx, u.client, u.selection(nil))
 	defer func() {

@@ -1,6 +1,8 @@
 package main_test
 
 import (
+	"bufio"
+	"fmt"
 	"syscall"
 	"testing"
 )
@@ -20,5 +22,43 @@ func TestStatusRightAfterAKill(t *testing.T) {
 	}
 	if h.pid("a") != a {
 		t.Error("a service was touched")
+	}
+}
+
+// Who follows logs does not notice that the daemon was killed: it is brought
+// back, and each line comes once.
+func TestFollowingOutlivesTheDaemon(t *testing.T) {
+	h := newHomestead(t, "services:\n  ticker: {command: service -every 5ms}\n")
+	h.ok("up", "-d")
+	follow := h.command("logs", "-f", "--no-prefix", "--raw", "ticker")
+	out, err := follow.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := follow.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = follow.Process.Kill()
+		_ = follow.Wait()
+	}()
+	lines := bufio.NewScanner(out)
+	last, kills := 0, 0
+	for last < 600 && lines.Scan() {
+		var n int
+		if _, err := fmt.Sscanf(lines.Text(), "tick %d", &n); err != nil {
+			t.Fatalf("line %q", lines.Text())
+		}
+		if last != 0 && n != last+1 {
+			t.Fatalf("line %d follows %d", n, last)
+		}
+		if last = n; last > 150*(kills+1) && kills < 3 {
+			kills++
+			daemon, _ := h.daemons()
+			kill(t, daemon)
+		}
+	}
+	if kills != 3 || last < 600 {
+		t.Errorf("%d kills, %d lines: %v", kills, last, lines.Err())
 	}
 }
