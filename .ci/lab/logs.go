@@ -36,24 +36,35 @@ const lineSize = 120 // of testdata/service
 
 // logsPour measures n services that write size bytes each at the same time.
 func logsPour(o options, v *verdicts, n int, size int64, search bool) error {
-	var bare, ours sample
+	var bare, ours, bareCPU, oursCPU sample
 	peak := 0
+	floor := func() error {
+		took, busy, err := pourFloor(o, n, size)
+		bare, bareCPU = append(bare, took), append(bareCPU, busy)
+		return err
+	}
 	for round := range o.rounds {
-		took, err := pourFloor(o, n, size)
+		if round%2 == 0 { // who is second writes to a disk that is busy with the first one's
+			if err := floor(); err != nil {
+				return err
+			}
+		}
+		p, err := pourStead(o, v, n, size, search && round == o.rounds-1)
 		if err != nil {
 			return err
 		}
-		bare = append(bare, took)
-		took, rss, err := pourStead(o, v, n, size, search && round == o.rounds-1)
-		if err != nil {
-			return err
+		ours, oursCPU, peak = append(ours, p.took), append(oursCPU, p.busy), max(peak, p.peak)
+		if round%2 == 1 {
+			if err := floor(); err != nil {
+				return err
+			}
 		}
-		ours, peak = append(ours, took), max(peak, rss)
 	}
 	ratio := float64(bare.percentile(50)) / float64(ours.percentile(50))
-	fmt.Printf("%d services write %d MiB each, %d rounds\n  bare copy %s (%.0f MB/s)  stead %s (%.0f MB/s)  %.2f x its speed   peak RSS of the spine %.1f MiB\n",
+	fmt.Printf("%d services write %d MiB each, %d rounds\n  bare copy %s (%.0f MB/s)  stead %s (%.0f MB/s)  %.2f x its speed\n  CPU of the copy: bare %s  stead %s   peak RSS of the spine %.1f MiB\n",
 		n, size>>20, o.rounds, ms(bare.percentile(50)), speed(int64(n)*size, bare.percentile(50)),
-		ms(ours.percentile(50)), speed(int64(n)*size, ours.percentile(50)), ratio, float64(peak)/1024)
+		ms(ours.percentile(50)), speed(int64(n)*size, ours.percentile(50)), ratio,
+		ms(bareCPU.percentile(50)), ms(oursCPU.percentile(50)), float64(peak)/1024)
 	v.check("logs >= 0.8 x a bare pipe-to-file copy", ratio >= 0.8)
 	v.check("peak RSS of the spine <= 64 MiB", peak <= 64<<10)
 	return nil
@@ -113,15 +124,15 @@ func (p *pouring) run(n int) (time.Duration, error) {
 }
 
 // pourFloor copies from pipes to files, and does nothing else.
-func pourFloor(o options, n int, size int64) (time.Duration, error) {
+func pourFloor(o options, n int, size int64) (took, busy time.Duration, err error) {
 	dir, err := os.MkdirTemp("", "stead-bench-")
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer os.RemoveAll(dir)
 	p, err := newPouring(dir)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer p.waiting.close()
 	var copies sync.WaitGroup
@@ -130,14 +141,14 @@ func pourFloor(o options, n int, size int64) (time.Duration, error) {
 		cmd := exec.Command(filepath.Join(o.bin, "service"), append(p.arguments(size), "-exit", "0")...)
 		out, err := cmd.StdoutPipe()
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		file, err := os.Create(filepath.Join(dir, fmt.Sprintf("%d.log", i)))
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		if err := cmd.Start(); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		all = append(all, cmd)
 		copies.Go(func() { // ends with the process
@@ -145,12 +156,14 @@ func pourFloor(o options, n int, size int64) (time.Duration, error) {
 			_ = file.Close()
 		})
 	}
-	took, err := p.run(n)
+	before := cpu([]int{os.Getpid()})
+	took, err = p.run(n)
 	copies.Wait()
+	busy = cpu([]int{os.Getpid()}) - before
 	for _, cmd := range all {
 		_ = cmd.Wait()
 	}
-	return took, err
+	return took, busy, err
 }
 
 func bareCopy(to io.Writer, from io.Reader) {
@@ -166,16 +179,23 @@ func bareCopy(to io.Writer, from io.Reader) {
 	}
 }
 
+// poured is what stead took for it.
+type poured struct {
+	took time.Duration
+	busy time.Duration // CPU of daemon and spine
+	peak int           // KiB
+}
+
 // pourStead lets stead do it, and looks for every line afterwards.
-func pourStead(o options, v *verdicts, n int, size int64, search bool) (took time.Duration, peak int, err error) {
+func pourStead(o options, v *verdicts, n int, size int64, search bool) (r poured, err error) {
 	s, err := newStead(o, "")
 	if err != nil {
-		return 0, 0, err
+		return r, err
 	}
 	defer s.end()
 	p, err := newPouring(s.dir)
 	if err != nil {
-		return 0, 0, err
+		return r, err
 	}
 	defer p.waiting.close()
 	var b strings.Builder
@@ -184,29 +204,32 @@ func pourStead(o options, v *verdicts, n int, size int64, search bool) (took tim
 		fmt.Fprintf(&b, "  s%04d:\n    command: [%q, %s]\n", i, filepath.Join(o.bin, "service"), strings.Join(quoted(p.arguments(size)), ", "))
 	}
 	if err := os.WriteFile(filepath.Join(s.dir, "stead.yaml"), []byte(b.String()), 0o644); err != nil {
-		return 0, 0, err
+		return r, err
 	}
 	if _, err := s.run("up", "-d"); err != nil {
-		return 0, 0, err
-	}
-	if took, err = p.run(n); err != nil {
-		return 0, 0, err
+		return r, err
 	}
 	pids, err := s.pids()
 	if err != nil {
-		return 0, 0, err
+		return r, err
 	}
+	before := cpu(pids)
+	if r.took, err = p.run(n); err != nil {
+		return r, err
+	}
+	r.busy = cpu(pids) - before
 	for i := range n {
 		if err := s.allThere(fmt.Sprintf("s%04d", i), size/lineSize); err != nil {
-			return 0, 0, err
+			return r, err
 		}
 	}
 	if search {
 		if err := s.search(o, v, size); err != nil {
-			return 0, 0, err
+			return r, err
 		}
 	}
-	return took, peakRSS(pids[1]), nil
+	r.peak = peakRSS(pids[1])
+	return r, nil
 }
 
 func quoted(words []string) []string {

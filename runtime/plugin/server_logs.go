@@ -11,7 +11,8 @@ import (
 
 // A message per block costs more than the bytes in it (22 µs measured, a line
 // each), so blocks travel together: as many as fill batchBytes, or as came
-// within batchDelay, which nobody who follows a log can see.
+// within batchDelay of the message before. After a pause a block travels at
+// once: whoever follows a log sees a line as soon as it is there.
 const (
 	batchBytes = 256 << 10
 	batchDelay = 5 * time.Millisecond
@@ -25,7 +26,8 @@ type logBatch struct {
 	mu     sync.Mutex // held while sending, too: a stream takes one sender at a time
 	blocks []*runtimepb.LogBlock
 	size   int
-	timer  *time.Timer // runs from the first block of a batch
+	sent   time.Time   // when the last message was
+	timer  *time.Timer // runs while blocks wait
 	err    error       // of a send by the timer
 	closed bool
 }
@@ -39,10 +41,17 @@ func (b *logBatch) add(block runtime.LogBlock) error {
 	if b.size >= batchBytes {
 		return b.flush()
 	}
-	if b.timer == nil {
-		b.timer = time.AfterFunc(batchDelay, b.tick)
-	} else if len(b.blocks) == 1 {
-		b.timer.Reset(batchDelay)
+	if len(b.blocks) > 1 {
+		return b.err // the timer runs
+	}
+	wait := batchDelay - time.Since(b.sent)
+	switch {
+	case wait <= 0:
+		return b.flush()
+	case b.timer == nil:
+		b.timer = time.AfterFunc(wait, b.tick)
+	default:
+		b.timer.Reset(wait)
 	}
 	return b.err
 }
@@ -66,6 +75,7 @@ func (b *logBatch) flush() error {
 	}
 	b.err = b.send(&runtimepb.LogsResponse{Blocks: b.blocks})
 	b.blocks, b.size = nil, 0
+	b.sent = time.Now()
 	return b.err
 }
 
