@@ -17,26 +17,29 @@ import (
 
 // logs: what services write at full speed, against a bare copy from a pipe to
 // a file; a search, against grep on the same files; and a line from its
-// writing until `stead logs -f` shows it.
+// writing until `stead logs -f` shows it. Each is a row of its own, too.
 func logs(o options, v *verdicts) error {
-	// All of it is to be kept, so that all of it can be looked at.
-	if err := os.Setenv("STEAD_LOG_BYTES", strconv.Itoa(16<<30)); err != nil {
-		return err
+	for _, row := range []func(options, *verdicts) error{logsOne, logsHundred, logsFollow} {
+		if err := row(o, v); err != nil {
+			return err
+		}
 	}
-	defer os.Unsetenv("STEAD_LOG_BYTES")
-	if err := logsPour(o, v, 1, int64(o.mib)<<20, true); err != nil {
-		return err
-	}
-	if err := logsPour(o, v, 100, 10<<20, false); err != nil {
-		return err
-	}
-	return logsFollow(o, v)
+	return nil
 }
+
+func logsOne(o options, v *verdicts) error { return logsPour(o, v, 1, int64(o.mib)<<20, true) }
+
+func logsHundred(o options, v *verdicts) error { return logsPour(o, v, 100, 10<<20, false) }
 
 const lineSize = 120 // of testdata/service
 
 // logsPour measures n services that write size bytes each at the same time.
 func logsPour(o options, v *verdicts, n int, size int64, search bool) error {
+	// All of it is to be kept, so that all of it can be looked at.
+	if err := os.Setenv("STEAD_LOG_BYTES", strconv.Itoa(16<<30)); err != nil {
+		return err
+	}
+	defer os.Unsetenv("STEAD_LOG_BYTES")
 	var bare, ours, bareCPU, oursCPU sample
 	peak := 0
 	floor := func() error {

@@ -88,7 +88,10 @@ func bench(o options) error {
 	fmt.Printf("load average %s", load)
 	v := &verdicts{}
 	for _, row := range strings.Split(o.rows, ",") {
-		measure, ok := map[string]func(options, *verdicts) error{"status": status, "crash": crash, "idle": idle, "logs": logs}[row]
+		measure, ok := map[string]func(options, *verdicts) error{
+			"status": status, "crash": crash, "idle": idle,
+			"logs": logs, "logs-one": logsOne, "logs-hundred": logsHundred, "logs-follow": logsFollow,
+		}[row]
 		if !ok {
 			return fmt.Errorf("there is no row %q", row)
 		}

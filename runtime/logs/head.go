@@ -2,6 +2,7 @@ package logs
 
 import (
 	"errors"
+	"os"
 	"slices"
 	"time"
 )
@@ -91,8 +92,7 @@ func (l *log) openHead(now time.Time) error {
 		if fresh {
 			l.head.flushed = 0
 		}
-		// Cuts a torn tail, and what an index of the same name had.
-		if err = index.Truncate(int64(l.head.flushed) * entrySize); err != nil {
+		if err = cutIndex(index, base(l.dir, first)+indexSuffix, int64(l.head.flushed)*entrySize); err != nil {
 			index.Close()
 		}
 	}
@@ -107,6 +107,17 @@ func (l *log) openHead(now time.Time) error {
 	l.head.data, l.head.index, l.head.used = data, index, now
 	l.soon()
 	return nil
+}
+
+// cutIndex cuts a torn tail, and what an index of the same name had. One that
+// is right is left alone: ext4 writes a file that was truncated to nothing to
+// the disk when it is closed (auto_da_alloc), which would make each new
+// segment cost 0.7 ms.
+func cutIndex(index file, path string, size int64) error {
+	if info, err := os.Stat(path); err == nil && info.Size() == size {
+		return nil
+	}
+	return index.Truncate(size)
 }
 
 // record notes e, in memory at first.

@@ -34,7 +34,7 @@ import (
 
 // Options of a Store. The zero value of each field is its default.
 type Options struct {
-	SegmentSize int64            // bytes in one file; 8 MiB
+	SegmentSize int64            // bytes in one file; 16 MiB
 	MaxBytes    int64            // of one service, with its index; 256 MiB. The newest segment always stays
 	MaxAge      time.Duration    // of a segment's last byte; 7 days
 	Log         *slog.Logger     // hears of writes that fail and work again; slog.Default
@@ -49,7 +49,7 @@ const (
 
 func (o Options) withDefaults() Options {
 	if o.SegmentSize <= 0 {
-		o.SegmentSize = 8 << 20
+		o.SegmentSize = 16 << 20 // with 8 MiB, creating files takes 4 % of a busy service's time
 	}
 	if o.MaxBytes <= 0 {
 		o.MaxBytes = 256 << 20
