@@ -75,6 +75,7 @@ type Daemon struct {
 	work     *queue
 	turned   time.Time     // when the last turn for facts ended
 	pause    time.Duration // after turned
+	wake     time.Time     // when time alone changes something; zero: never
 }
 
 // batchLimit bounds how many messages one turn takes, so that a flood of
@@ -242,9 +243,11 @@ func drain(from chan message, first message) []message {
 // wait returns how long the loop may sleep when nothing comes in.
 func (d *Daemon) wait(now time.Time) time.Duration {
 	wait := time.Hour
-	if at, ok := d.state.Wake(); ok {
+	at, ok := d.state.Wake()
+	if ok {
 		wait = max(0, at.Sub(now))
 	}
+	d.wake = at
 	if !d.unsaved.empty() || len(d.deferred) > 0 || d.noted.Sequence != d.forgot {
 		wait = min(wait, flushDelay)
 	}

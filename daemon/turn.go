@@ -34,7 +34,9 @@ type draft struct {
 func (d *Daemon) turn(ctx context.Context, batch []message) {
 	facts := append(d.deferred, withoutRequests(batch)...)
 	dr := d.newDraft()
-	dr.events = append(dr.events, supervisor.Ticked{})
+	if !d.wake.IsZero() && !dr.now.Before(d.wake) { // it looks at every service
+		dr.events = append(dr.events, supervisor.Ticked{})
+	}
 	for _, m := range facts {
 		d.apply(dr, m)
 	}

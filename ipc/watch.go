@@ -17,7 +17,7 @@ const watchInterval = time.Second / 60
 
 // watchShare bounds what a Watch costs where there are many services: what
 // took a while to find out is followed by so many times as long a pause.
-const watchShare = 10
+const watchShare = 25
 
 // Watch sends the present, and then what changed. It keeps nothing for a slow
 // reader but what was sent last: while Send waits, states go by unseen.

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 
 	"github.com/lmittmann/tint"
@@ -19,10 +18,6 @@ import (
 	"github.com/stead-dev/stead/ipc"
 	"github.com/stead-dev/stead/runtime"
 )
-
-// gcPercent trades CPU, of which little is used, for memory, which is there
-// all day: the heap grows by half before it is collected.
-const gcPercent = 50
 
 // version is set by the linker.
 var version = "dev"
@@ -36,7 +31,6 @@ func main() {
 		fmt.Fprintln(os.Stderr, "stead: error: steadd takes no arguments\nstead: hint: use `stead daemon run`; STEAD_HOME says where its state is")
 		os.Exit(2)
 	}
-	debug.SetGCPercent(gcPercent)
 	log := slog.New(handler())
 	if err := run(log); err != nil {
 		fmt.Fprintln(os.Stderr, "stead: error:", err)

@@ -87,7 +87,7 @@ func supervise(detach context.Context, home ipc.Home, log *slog.Logger) error {
 
 // unreadyPerCore bounds how many generations come up at once. With one per
 // core a thousand services took five times as long as a bare fork loop, since
-// most of a service's start is waiting; eight keep the cores busy, and still
+// most of a service's start is waiting; sixteen keep the cores busy, and still
 // bound the crowd after a reboot.
 const unreadyPerCore = 16
 
