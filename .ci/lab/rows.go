@@ -18,7 +18,7 @@ func manifest(o options, n, port int, notify string) string {
 	var b strings.Builder
 	b.WriteString("name: bench\nservices:\n")
 	for i := range n {
-		fmt.Fprintf(&b, "  s%04d:\n    command: [%q, -listen, -notify, %q]\n    ports: {http: %d}\n    restart: always\n",
+		fmt.Fprintf(&b, "  s%04d:\n    command: [%q, -listen, -notify, %q]\n    ports: {http: %d}\n    restart: {policy: always, limit: 100000}\n",
 			i, filepath.Join(o.bin, "service"), notify, port+i)
 	}
 	return b.String()
