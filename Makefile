@@ -24,7 +24,7 @@ build:
 	$(GOBUILD) -o bin/ ./cmd/...
 
 run: build
-	cd testdata/shop && ../../bin/stead up
+	cd testdata/shop && { ../../bin/stead up || [ $$? -eq 130 ]; } # Ctrl-C is how one leaves it
 
 test: bin/tools/testreport
 	.ci/test '$(REPORT)' $(TESTFLAGS)
