@@ -21,7 +21,7 @@ var faults = []struct{ name, from, to string }{
 	{"forgets the slot limit in Wake", "if waits {", "if waits && false {"},
 	{"keeps a slot for ever", "&& now.Before(g.Since.Add(slotLimit))", ""},
 	{"takes a slot back after an exit", " || i.Attempt > 1", ""},
-	{"one slot too many", "if free <= 0 {", "if free < 0 {"},
+	{"one slot too many", "free := t.state.Limit", "free := t.state.Limit + 1"},
 	{"slots by name only", "cmp.Compare(g.level[a], g.level[b]), compareNames(a, b))", "compareNames(a, b))"},
 	{"starts before the build", "g.Phase = PhaseBuilding\n", ""},
 	{"a broken build is a success", "case b.OK:", "case true:"},

@@ -33,12 +33,9 @@ func (g *Generation) failedOnce() bool {
 // name. It reports whether it gave any.
 func (t *step) grant() bool {
 	t.flush()
-	free, waiting := t.slots()
+	waiting := t.slots()
 	granted := false
 	for _, s := range waiting {
-		if free <= 0 {
-			break
-		}
 		// Looked at again: what was granted before may have taken a
 		// dependency away.
 		now, _ := t.get(s.name)
@@ -48,7 +45,6 @@ func (t *step) grant() bool {
 		e := t.edit(s.name)
 		t.admit(e, e.fresh())
 		t.settle()
-		free--
 		granted = true
 	}
 	return granted
@@ -60,11 +56,11 @@ type waiter struct {
 	held bool
 }
 
-// slots counts the free slots and returns as many of those who wait, in the
-// order of grants. Of a thousand that wait only a few can be next, so they are
+// slots counts the free slots and returns as many of those who wait, at most, in
+// the order of grants. Of a thousand that wait only a few can be next, so they are
 // picked and not sorted.
-func (t *step) slots() (free int, next []waiter) {
-	free = t.state.Limit
+func (t *step) slots() (next []waiter) {
+	free := t.state.Limit
 	waits := 0
 	for _, s := range t.state.Services {
 		for i := range s.Generations {
@@ -77,7 +73,7 @@ func (t *step) slots() (free int, next []waiter) {
 		}
 	}
 	if free <= 0 || waits == 0 {
-		return free, nil
+		return nil
 	}
 	for name, s := range t.state.Services {
 		for i := range s.Generations {
@@ -86,7 +82,7 @@ func (t *step) slots() (free int, next []waiter) {
 			}
 		}
 	}
-	return free, next
+	return next
 }
 
 // pick adds w to the best few, in their order, if it is one of them.
