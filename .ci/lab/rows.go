@@ -146,7 +146,9 @@ func (s *stead) pid() (int, error) {
 	}
 	for _, service := range status.Services {
 		for _, i := range service.Instances {
-			return i.PID, nil
+			if i.PID > 0 { // kill(0) would be this very group
+				return i.PID, nil
+			}
 		}
 	}
 	return 0, fmt.Errorf("no instance in %s", out)
