@@ -2,11 +2,15 @@
 // what a person wants to know: failures with their output as they come, one
 // line per package, every skipped test with its reason, and the sum.
 //
-//	go test -json ./... | testreport [-skips FILE] [-allow FILE]
+//	go test -json ./... | testreport [-skips FILE] [-allow FILE] [-failed FILE]
 //
 // -skips writes the skipped tests to FILE, one `name: reason` per line. With
 // -allow a skip whose test is not named in FILE is a failure; its lines are
 // `TestName # reason`, and a name stands for its subtests too.
+//
+// -failed writes the tests that failed to FILE, one `package test` per line,
+// and nothing when something else is wrong too: what is in it may be tried
+// again.
 //
 // The last line is always `N passed, N failed, N skipped`. The exit code is 1
 // when something failed, and also when there was nothing to read: a go
@@ -24,8 +28,9 @@ import (
 func main() {
 	skips := flag.String("skips", "", "write the skipped tests to this `file`")
 	allow := flag.String("allow", "", "fail on a skip that this `file` does not name")
+	failed := flag.String("failed", "", "write the failed tests to this `file`")
 	flag.Parse()
-	ok, err := run(os.Stdin, os.Stdout, *skips, *allow)
+	ok, err := run(os.Stdin, os.Stdout, files{*skips, *allow, *failed})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "testreport:", err)
 		os.Exit(2)
@@ -35,8 +40,11 @@ func main() {
 	}
 }
 
-func run(in io.Reader, out io.Writer, skipsFile, allowFile string) (bool, error) {
-	allowed, err := readAllowed(allowFile)
+// files are the paths of the flags; empty: none.
+type files struct{ skips, allow, failed string }
+
+func run(in io.Reader, out io.Writer, f files) (bool, error) {
+	allowed, err := readAllowed(f.allow)
 	if err != nil {
 		return false, err
 	}
@@ -55,8 +63,13 @@ func run(in io.Reader, out io.Writer, skipsFile, allowFile string) (bool, error)
 		}
 	}
 	r.end(allowed)
-	if skipsFile == "" {
-		return r.ok(), nil
+	for path, text := range map[string]string{f.skips: r.skipList(), f.failed: r.failedList()} {
+		if path == "" {
+			continue
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			return false, err
+		}
 	}
-	return r.ok(), os.WriteFile(skipsFile, []byte(r.skipList()), 0o644)
+	return r.ok(), nil
 }

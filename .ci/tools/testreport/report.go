@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -33,6 +35,7 @@ type report struct {
 	skips  []skip
 	events int
 	broken bool // something failed that is not a test
+	blamed int  // count.failed when a go command failed last
 }
 
 type skip struct{ pkg, test, reason string }
@@ -60,8 +63,9 @@ func (r *report) line(text []byte) {
 		fmt.Fprintf(r.out, "--- does not build: %s\n%s", e.ImportPath, strings.Join(r.build[e.ImportPath], ""))
 	case "pass", "fail", "skip":
 		r.ended(n, e)
-	case "broken": // not go's: .ci/test says that a go command failed, maybe before any test
-		r.broken = true
+	case "broken": // not go's: .ci/test says that a go command failed, maybe without any test to blame
+		r.broken = r.broken || r.count.failed == r.blamed
+		r.blamed = r.count.failed
 	}
 }
 
@@ -160,6 +164,7 @@ func (r *report) end(allowed map[string]bool) {
 		fmt.Fprintln(r.out, "skipped:", s.line())
 		if allowed != nil && !s.allowed(allowed) {
 			r.count.failed++
+			r.broken = true
 			fmt.Fprintf(r.out, "--- failed: %s was skipped and is not in the list of allowed skips\n", s.test)
 		}
 	}
@@ -180,6 +185,20 @@ func (r *report) skipList() string {
 		fmt.Fprintln(&b, s.line())
 	}
 	return b.String()
+}
+
+// failedList names the top-level tests that failed; nothing when the run is
+// broken in another way.
+func (r *report) failedList() string {
+	if r.broken {
+		return ""
+	}
+	tests := map[string]bool{}
+	for n := range r.failed {
+		top, _, _ := strings.Cut(n.Test, "/")
+		tests[n.Package+" "+top] = true
+	}
+	return strings.Join(slices.Sorted(maps.Keys(tests)), "\n")
 }
 
 func (s skip) line() string { return s.test + ": " + s.reason + " (" + s.pkg + ")" }

@@ -86,7 +86,7 @@ func TestReport(t *testing.T) {
 				}
 			}
 			var out strings.Builder
-			ok, err := run(strings.NewReader(c.in), &out, "", allow)
+			ok, err := run(strings.NewReader(c.in), &out, files{allow: allow})
 			if err != nil || ok != c.ok {
 				t.Errorf("ok %v, error %v", ok, err)
 			}
@@ -118,10 +118,43 @@ func TestAllowedSkipNeedsAReason(t *testing.T) {
 func TestSkipsFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "skips")
 	in := `{"Action":"skip","Package":"p","Test":"TestA"}`
-	if _, err := run(strings.NewReader(in), &strings.Builder{}, path, ""); err != nil {
+	if _, err := run(strings.NewReader(in), &strings.Builder{}, files{skips: path}); err != nil {
 		t.Fatal(err)
 	}
 	if text, _ := os.ReadFile(path); string(text) != "TestA: no reason given (p)\n" {
 		t.Errorf("%q", text)
+	}
+}
+
+func TestFailedList(t *testing.T) {
+	a := `{"Action":"fail","Package":"p","Test":"TestA/x"}
+{"Action":"fail","Package":"p","Test":"TestA"}
+{"Action":"fail","Package":"p"}
+`
+	broken := `{"Action":"broken"}` + "\n"
+	for what, c := range map[string]struct{ in, allow, want string }{
+		"well":                    {in: `{"Action":"pass","Package":"p","Test":"TestA"}`},
+		"a test":                  {in: a, want: "p TestA"},
+		"go said so too":          {in: a + broken, want: "p TestA"},
+		"another module is worse": {in: a + broken + broken},
+		"a package died":          {in: a + `{"Action":"fail","Package":"q"}`},
+		"a skip is not allowed":   {in: a + `{"Action":"skip","Package":"p","Test":"TestB"}`, allow: "# none\n"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			f := files{failed: filepath.Join(t.TempDir(), "failed")}
+			if c.allow != "" {
+				f.allow = filepath.Join(t.TempDir(), "allow")
+				if err := os.WriteFile(f.allow, []byte(c.allow), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := run(strings.NewReader(c.in), &strings.Builder{}, f); err != nil {
+				t.Fatal(err)
+			}
+			got, err := os.ReadFile(f.failed)
+			if err != nil || string(got) != c.want {
+				t.Errorf("%q, %v", got, err)
+			}
+		})
 	}
 }
