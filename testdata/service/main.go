@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"os/signal"
 	"strconv"
@@ -17,7 +16,8 @@ import (
 )
 
 var (
-	listen     = flag.Bool("listen", false, "serve HTTP on $PORT: / answers pid and instance, /exit?code=N ends, /missing is 404")
+	listen     = flag.Bool("listen", false, "serve HTTP/1.1, h2c and gRPC on $PORT: see serve.go")
+	echo       = flag.Bool("echo", false, "serve TCP on $PORT: a line with pid and instance, then what was sent")
 	delay      = flag.Duration("delay", 0, "wait before listening")
 	exit       = flag.Int("exit", -1, "exit with this code after -after")
 	after      = flag.Duration("after", 0, "see -exit")
@@ -75,6 +75,9 @@ func main() {
 		time.Sleep(*delay)
 		serve()
 	}
+	if *echo {
+		serveEcho()
+	}
 	if *say != "" {
 		if c, err := net.Dial("unixgram", os.Getenv("NOTIFY_SOCKET")); err == nil {
 			_, _ = fmt.Fprint(c, strings.ReplaceAll(*say, ";", "\n"))
@@ -94,24 +97,6 @@ func spawn(env []string, args ...string) {
 		fmt.Fprintln(os.Stderr, "spawn:", err)
 		end(70)
 	}
-}
-
-func serve() {
-	l, err := net.Listen("tcp", "127.0.0.1:"+os.Getenv("PORT"))
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		end(71)
-	}
-	http.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintf(w, "%d %s\n", os.Getpid(), os.Getenv("STEAD_ID"))
-	})
-	http.HandleFunc("/missing", http.NotFound)
-	http.HandleFunc("/exit", func(_ http.ResponseWriter, r *http.Request) {
-		code, _ := strconv.Atoi(r.FormValue("code"))
-		end(code)
-	})
-	go func() { _ = http.Serve(l, nil) }()
-	tell()
 }
 
 // tell sends the datagram of -notify.

@@ -1,0 +1,307 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// The project whose services are reloaded: a web service and a TCP one, each
+// by a save of its own file.
+const (
+	webAddress = "127.0.0.1:21000"
+	tcpAddress = "127.0.0.1:21001"
+)
+
+func reloadManifest(o options, web, tcp string) string {
+	service := filepath.Join(o.bin, "service")
+	return fmt.Sprintf(`name: bench
+services:
+  web:
+    command: [%q, -listen, -notify, %q]
+    ports: {http: 21000}
+    watch: [web.txt]
+  tcp:
+    command: [%q, -echo, -notify, %q]
+    ports: {db: {port: 21001, protocol: tcp}}
+    watch: [tcp.txt]
+`, service, web, service, tcp)
+}
+
+// reloaded is a stead with that project, up.
+type reloaded struct {
+	*stead
+	web, tcp *announcements
+	saves    int
+}
+
+func newReloaded(o options) (*reloaded, error) {
+	r := &reloaded{}
+	var err error
+	if r.web, err = listen(); err != nil {
+		return nil, err
+	}
+	if r.tcp, err = listen(); err != nil {
+		return nil, err
+	}
+	if r.stead, err = newStead(o, reloadManifest(o, r.web.path, r.tcp.path)); err != nil {
+		return nil, err
+	}
+	for _, name := range []string{"web", "tcp"} {
+		if err := r.save(name); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := r.run("up", "-d"); err != nil {
+		return nil, err
+	}
+	return r, errors.Join(r.web.wait(1, time.Minute), r.tcp.wait(1, time.Minute))
+}
+
+func (r *reloaded) end() {
+	_, _, _ = r.stead.end()
+	r.web.close()
+	r.tcp.close()
+}
+
+// save changes a service's file as an editor would: a new file in its place.
+func (r *reloaded) save(name string) error {
+	r.saves++
+	path := filepath.Join(r.dir, name+".txt")
+	if err := os.WriteFile(path+"~", []byte(strconv.Itoa(r.saves)), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(path+"~", path)
+}
+
+// until asks until another process than before answers.
+func until(address, before string) (string, error) {
+	limit := time.Now().Add(time.Minute)
+	for time.Now().Before(limit) {
+		res, err := http.Get("http://" + address + "/")
+		if err != nil {
+			return "", err
+		}
+		text, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil {
+			return "", err
+		}
+		if res.StatusCode == http.StatusOK && string(text) != before {
+			return string(text), nil
+		}
+	}
+	return "", fmt.Errorf("after a minute %s is still answered by %q", address, before)
+}
+
+// save: a save of a watched file until the new process answers, beside a bare
+// fork, exec and the service's own boot.
+func save(o options, v *verdicts) error {
+	r, err := newReloaded(o)
+	if err != nil {
+		return err
+	}
+	defer r.end()
+	a, err := listen()
+	if err != nil {
+		return err
+	}
+	defer a.close()
+	pid, err := until(webAddress, "")
+	if err != nil {
+		return err
+	}
+	var bare, ours sample
+	for range o.samples {
+		time.Sleep(50 * time.Millisecond) // the one before is being stopped
+		began := time.Now()
+		if err := r.save("web"); err != nil {
+			return err
+		}
+		if err := r.web.wait(1, time.Minute); err != nil {
+			return err
+		}
+		if pid, err = until(webAddress, pid); err != nil {
+			return err
+		}
+		ours = append(ours, time.Since(began))
+		took, err := bareStart(o, a)
+		if err != nil {
+			return err
+		}
+		bare = append(bare, took)
+	}
+	fmt.Printf("save -> new process answers, no build\n  floor  %v\n  stead  %v\n", bare, ours)
+	v.check("p50 <= floor + 10 ms", ours.percentile(50) <= bare.percentile(50)+10*time.Millisecond)
+	v.check("p95 <= floor + 20 ms", ours.percentile(95) <= bare.percentile(95)+20*time.Millisecond)
+	return nil
+}
+
+// bareStart is fork, exec, and the service's boot until it answers.
+func bareStart(o options, a *announcements) (time.Duration, error) {
+	f, err := newFloor()
+	if err != nil {
+		return 0, err
+	}
+	defer f.end()
+	began := time.Now()
+	if _, err := f.start(o, firstPort+2, a.path); err != nil {
+		return 0, err
+	}
+	if err := a.wait(1, time.Minute); err != nil {
+		return 0, err
+	}
+	_, err = until("127.0.0.1:"+strconv.Itoa(firstPort+2), "")
+	return time.Since(began), err
+}
+
+// lost: reloads under constant load; nobody may be turned away.
+func lost(o options, v *verdicts) error {
+	for _, killed := range []bool{false, true} {
+		if err := reloads(o, v, killed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// killEvery is how often the daemon is killed.
+const killEvery = 3 * time.Second
+
+func reloads(o options, v *verdicts, killed bool) error {
+	r, err := newReloaded(o)
+	if err != nil {
+		return err
+	}
+	defer r.end()
+	c, err := startCallers(webAddress, tcpAddress, o.rate)
+	if err != nil {
+		return err
+	}
+	kills, last := 0, time.Now()
+	began := time.Now()
+	for i := range o.reloads {
+		name, told := "web", r.web
+		if i%4 == 3 {
+			name, told = "tcp", r.tcp
+		}
+		if err = r.save(name); err != nil {
+			break
+		}
+		if err = told.wait(1, time.Minute); err != nil {
+			err = fmt.Errorf("reload %d of %s: %w", i+1, name, err)
+			break
+		}
+		if killed && time.Since(last) > killEvery {
+			if err = r.killDaemon(); err != nil {
+				break
+			}
+			kills, last = kills+1, time.Now()
+		}
+		time.Sleep(20 * time.Millisecond) // routed, and the next is another reload
+	}
+	took := time.Since(began)
+	fmt.Printf("%d reloads in %.1f s at %d requests/s, the daemon killed %d times\n", o.reloads, took.Seconds(), o.rate, kills)
+	answered, failed := c.end()
+	if err != nil {
+		return err
+	}
+	v.check("every request is answered", len(failed) == 0 && answered > 0)
+	return nil
+}
+
+// killDaemon kills the daemon, and returns when the next one is there.
+func (r *reloaded) killDaemon() error {
+	pids, err := r.pids()
+	if err != nil {
+		return err
+	}
+	if pids[0] <= 0 {
+		return errors.New("there is no daemon to kill")
+	}
+	if err := syscall.Kill(pids[0], syscall.SIGKILL); err != nil {
+		return err
+	}
+	_, err = r.call(patience, "status") // brings it back
+	return err
+}
+
+// events counts the server-sent events that one long stream gets while its
+// service is reloaded: it lives until the drain limit.
+func events(ctx context.Context, address string) (int, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/events", nil)
+	if err != nil {
+		return 0, err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	return strings.Count(string(text), "data:"), err
+}
+
+// streams: a long stream lives until the drain limit of the generation that
+// it began with.
+func streams(o options, v *verdicts) error {
+	r, err := newReloaded(o)
+	if err != nil {
+		return err
+	}
+	defer r.end()
+	began := time.Now()
+	ended := make(chan time.Duration, 1)
+	go func() { // ends with the stream
+		_, _ = events(context.Background(), webAddress)
+		ended <- time.Since(began)
+	}()
+	time.Sleep(300 * time.Millisecond)
+	for range 10 { // as with HMR: no pile of old generations
+		if err := r.save("web"); err != nil {
+			return err
+		}
+		if err := r.web.wait(1, time.Minute); err != nil {
+			return err
+		}
+	}
+	select {
+	case lived := <-ended:
+		fmt.Printf("a stream that is never idle lived %.1f s over ten saves\n", lived.Seconds())
+	case <-time.After(time.Minute):
+		return errors.New("a stream of an old generation was never cut")
+	}
+	pids, err := r.pids()
+	if err != nil {
+		return err
+	}
+	live := children(pids[1], "-listen")
+	v.check(fmt.Sprintf("no pile of old generations (%d live)", live), live <= 2)
+	return nil
+}
+
+// children counts the processes below pid whose command line has word.
+func children(pid int, word string) int {
+	n := 0
+	files, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, file := range files {
+		text, _ := os.ReadFile(file)
+		_, rest, ok := strings.Cut(string(text), ") ")
+		if fields := strings.Fields(rest); !ok || len(fields) < 2 || fields[1] != strconv.Itoa(pid) {
+			continue
+		}
+		line, _ := os.ReadFile(filepath.Join(filepath.Dir(file), "cmdline"))
+		if strings.Contains(string(line), word) {
+			n++
+		}
+	}
+	return n
+}

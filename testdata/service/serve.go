@@ -1,0 +1,100 @@
+package main
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// serve answers by the path:
+//
+//	/           pid and instance
+//	/missing    404
+//	/exit?code= ends the process
+//	/events     server-sent events, one every 100 ms, until the client goes
+//
+// A gRPC call of any method is answered by its own message.
+func serve() {
+	l := open()
+	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
+			serveCall(w, r)
+			return
+		}
+		fmt.Fprintf(w, "%d %s\n", os.Getpid(), os.Getenv("STEAD_ID"))
+	})
+	http.HandleFunc("/missing", http.NotFound)
+	http.HandleFunc("/exit", func(_ http.ResponseWriter, r *http.Request) {
+		code, _ := strconv.Atoi(r.FormValue("code"))
+		end(code)
+	})
+	http.HandleFunc("/events", serveEvents)
+	server := http.Server{Protocols: new(http.Protocols)}
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetUnencryptedHTTP2(true)
+	go func() { _ = server.Serve(l) }()
+	tell()
+}
+
+// serveCall answers one message of a gRPC call (a byte of flags, four of
+// length, the message) by the same.
+func serveCall(w http.ResponseWriter, r *http.Request) {
+	var head [5]byte
+	if _, err := io.ReadFull(r.Body, head[:]); err != nil {
+		return
+	}
+	message := make([]byte, binary.BigEndian.Uint32(head[1:]))
+	if _, err := io.ReadFull(r.Body, message); err != nil {
+		return
+	}
+	w.Header().Set("Content-Type", "application/grpc")
+	w.Header().Set("Trailer", "Grpc-Status")
+	_, _ = w.Write(append(head[:], message...))
+	w.Header().Set("Grpc-Status", "0")
+}
+
+func serveEvents(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/event-stream")
+	for n := 1; ; n++ {
+		fmt.Fprintf(w, "data: %d\n\n", n)
+		w.(http.Flusher).Flush()
+		select {
+		case <-r.Context().Done():
+			return
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func serveEcho() {
+	l := open()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				fmt.Fprintf(c, "%d %s\n", os.Getpid(), os.Getenv("STEAD_ID"))
+				_, _ = io.Copy(c, c)
+			}()
+		}
+	}()
+	tell()
+}
+
+func open() net.Listener {
+	l, err := net.Listen("tcp", "127.0.0.1:"+os.Getenv("PORT"))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		end(71)
+	}
+	return l
+}
