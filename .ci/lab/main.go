@@ -1,6 +1,6 @@
 // Command lab measures stead against its budgets, and attacks it.
 //
-//	lab bench [-rows status,crash,idle,logs,save,lost,streams] [-n 10,100,500,1000] [-samples 300]
+//	lab bench [-rows status,crash,idle,logs,save,lost,streams,proxies] [-n 10,100,500,1000] [-samples 300]
 //	lab chaos [-mode storm|spine|disk|readonly] [-duration 1m] [-seed N]
 //
 // Each row of bench is measured in rounds that alternate with a floor in the
@@ -33,6 +33,7 @@ type options struct {
 	user     int
 	reloads  int
 	rate     int
+	burst    int
 	mode     string
 	duration time.Duration
 	seed     uint64
@@ -43,7 +44,7 @@ func main() {
 	flags := flag.NewFlagSet("lab", flag.ExitOnError)
 	sizes := flags.String("n", "10,100,500,1000", "numbers of services")
 	flags.StringVar(&o.bin, "bin", "bin", "where the binaries are")
-	flags.StringVar(&o.rows, "rows", "status,crash,idle,logs,save,lost,streams", "what to measure")
+	flags.StringVar(&o.rows, "rows", "status,crash,idle,logs,save,lost,streams,proxies", "what to measure")
 	flags.IntVar(&o.samples, "samples", 300, "samples per figure of status and crash")
 	flags.IntVar(&o.rounds, "rounds", 3, "rounds of idle and logs")
 	flags.IntVar(&o.mib, "mib", 1024, "MiB of logs that one service writes, and that are searched")
@@ -51,9 +52,13 @@ func main() {
 	flags.IntVar(&o.user, "user", 0, "run services and stead as this uid (needs root)")
 	flags.IntVar(&o.reloads, "reloads", 1000, "of lost: reloads under load")
 	flags.IntVar(&o.rate, "rate", 500, "of lost: requests a second")
+	flags.IntVar(&o.burst, "burst", 5, "of proxies: seconds for each in a round")
 	flags.StringVar(&o.mode, "mode", "storm", "of chaos: storm, spine (kill -9 of the runtime), disk (full), readonly (state); the last two need root")
 	flags.DurationVar(&o.duration, "duration", time.Minute, "how long chaos lasts")
 	flags.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "of chaos; printed")
+	if len(os.Args) == 4 && os.Args[1] == "proxy" { // started by the row proxies
+		fail(serveProxy(os.Args[2], os.Args[3]))
+	}
 	if len(os.Args) < 2 {
 		fail(errors.New("say bench or chaos"))
 	}
@@ -93,7 +98,7 @@ func bench(o options) error {
 	v := &verdicts{}
 	for _, row := range strings.Split(o.rows, ",") {
 		measure, ok := map[string]func(options, *verdicts) error{
-			"save": save, "lost": lost, "streams": streams,
+			"save": save, "lost": lost, "streams": streams, "proxies": proxies,
 			"status": status, "crash": crash, "idle": idle,
 			"logs": logs, "logs-one": logsOne, "logs-hundred": logsHundred, "logs-follow": logsFollow,
 		}[row]

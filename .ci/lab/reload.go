@@ -283,25 +283,13 @@ func streams(o options, v *verdicts) error {
 	if err != nil {
 		return err
 	}
-	live := children(pids[1], "-listen")
-	v.check(fmt.Sprintf("no pile of old generations (%d live)", live), live <= 2)
-	return nil
-}
-
-// children counts the processes below pid whose command line has word.
-func children(pid int, word string) int {
-	n := 0
-	files, _ := filepath.Glob("/proc/[0-9]*/stat")
-	for _, file := range files {
-		text, _ := os.ReadFile(file)
-		_, rest, ok := strings.Cut(string(text), ") ")
-		if fields := strings.Fields(rest); !ok || len(fields) < 2 || fields[1] != strconv.Itoa(pid) {
-			continue
-		}
-		line, _ := os.ReadFile(filepath.Join(filepath.Dir(file), "cmdline"))
-		if strings.Contains(string(line), word) {
-			n++
+	live := 0
+	for _, pid := range childrenOf(pids[1]) {
+		line, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
+		if strings.Contains(string(line), "-listen") {
+			live++
 		}
 	}
-	return n
+	v.check(fmt.Sprintf("no pile of old generations (%d live)", live), live <= 2)
+	return nil
 }

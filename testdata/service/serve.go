@@ -17,6 +17,7 @@ import (
 //	/           pid and instance
 //	/missing    404
 //	/exit?code= ends the process
+//	/size?n=    so many bytes
 //	/events     server-sent events, one every 100 ms, until the client goes
 //
 // A gRPC call of any method is answered by its own message.
@@ -33,6 +34,11 @@ func serve() {
 	http.HandleFunc("/exit", func(_ http.ResponseWriter, r *http.Request) {
 		code, _ := strconv.Atoi(r.FormValue("code"))
 		end(code)
+	})
+	http.HandleFunc("/size", func(w http.ResponseWriter, r *http.Request) {
+		n, _ := strconv.Atoi(r.FormValue("n"))
+		w.Header().Set("Content-Length", strconv.Itoa(n))
+		_, _ = io.CopyN(w, zeros{}, int64(n))
 	})
 	http.HandleFunc("/events", serveEvents)
 	server := http.Server{Protocols: new(http.Protocols)}
@@ -58,6 +64,11 @@ func serveCall(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(append(head[:], message...))
 	w.Header().Set("Grpc-Status", "0")
 }
+
+// zeros reads as bytes without end.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return len(p), nil }
 
 func serveEvents(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
