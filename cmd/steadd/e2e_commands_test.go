@@ -18,7 +18,7 @@ func term(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	pid := pidOf(ts, args[0])
 	ts.Check(syscall.Kill(pid, syscall.SIGTERM))
-	for end := time.Now().Add(10 * time.Second); !ended(pid); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); !ended(pid); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			ts.Fatalf("%s does not end at SIGTERM", args[0])
 		}

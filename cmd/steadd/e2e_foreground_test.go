@@ -44,7 +44,7 @@ func (h *homestead) foreground(args ...string) (signal func(os.Signal) int) {
 	case <-seen:
 	case <-ended:
 		h.Fatal("up ended before it showed anything")
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		h.Fatal("up shows nothing")
 	}
 	return func(s os.Signal) int {

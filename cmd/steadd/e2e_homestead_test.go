@@ -49,7 +49,7 @@ func (h *homestead) leave() {
 	if code != 0 && !strings.Contains(out, "no daemon") {
 		h.Errorf("stop: %s", out)
 	}
-	limit := time.Now().Add(5 * time.Second)
+	limit := time.Now().Add(patience)
 	for len(processesOf(h.dir)) > 0 && time.Now().Before(limit) {
 		time.Sleep(10 * time.Millisecond)
 	}

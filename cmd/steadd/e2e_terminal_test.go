@@ -56,7 +56,7 @@ func (h *homestead) onTerminal(args ...string) *screen {
 
 func (s *screen) sees(text string) {
 	s.Helper()
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 		s.mu.Lock()
 		seen := s.seen.String()
 		s.mu.Unlock()

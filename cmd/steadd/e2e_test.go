@@ -84,7 +84,7 @@ func stopStead(t *testing.T, env *testscript.Env) {
 	if err != nil && !strings.Contains(string(out), "no daemon") {
 		t.Errorf("stop: %v\n%s", err, out)
 	}
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(patience)
 	for {
 		left := processesOf(env.WorkDir)
 		if len(left) == 0 {
@@ -115,6 +115,10 @@ func processesOf(dir string) []int {
 	return pids
 }
 
+// patience is what every wait has at least: it ends a hang, and is no measure
+// of speed on a machine with other work.
+const patience = 30 * time.Second
+
 // eventually DURATION COMMAND... runs a command until it succeeds and, when
 // it has a last argument of the form /regexp/, prints what matches it.
 func eventually(ts *testscript.TestScript, neg bool, args []string) {
@@ -123,6 +127,7 @@ func eventually(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	limit, err := time.ParseDuration(args[0])
 	ts.Check(err)
+	limit = max(limit, patience)
 	args = args[1:]
 	want := ""
 	if last := args[len(args)-1]; len(last) > 1 && strings.HasPrefix(last, "/") && strings.HasSuffix(last, "/") {
@@ -162,14 +167,14 @@ func environ(ts *testscript.TestScript) []string {
 	return env
 }
 
-// get URL TEXT asks until the answer contains TEXT, for 10 s at most.
+// get URL TEXT asks until the answer contains TEXT.
 func get(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: get URL TEXT")
 	}
-	client := http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
 	var last string
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		res, err := client.Get(args[0])
 		if err != nil {
 			last = err.Error()
@@ -233,7 +238,7 @@ func alive(ts *testscript.TestScript, neg bool, args []string) {
 	pid, err := strconv.Atoi(ts.Getenv(args[0]))
 	ts.Check(err)
 	gone := func() bool { return syscall.Kill(pid, 0) != nil }
-	for deadline := time.Now().Add(3 * time.Second); neg && !gone() && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(patience); neg && !gone() && time.Now().Before(deadline); {
 		time.Sleep(10 * time.Millisecond)
 	}
 	if gone() != neg {
