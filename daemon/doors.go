@@ -1,0 +1,170 @@
+package daemon
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/stead-dev/stead/supervisor"
+)
+
+// Gateways is how the daemon has a gateway.
+type Gateways struct {
+	Project Project                         // of stead's own, with the gateway as its only service
+	Dial    func(generation uint64) Gateway // does not wait for anything
+}
+
+// Gateway is a gateway process. Its methods may be called concurrently; it
+// finds the process again when the connection is lost.
+type Gateway interface {
+	// Apply returns when the changes are in effect, which may be after the
+	// process has been started again.
+	Apply(ctx context.Context, changes RouteChanges) error
+	// Watch calls fn with what the gateway reports, one call at a time, until
+	// ctx ends.
+	Watch(ctx context.Context, fn func(GatewayReport)) error
+	Close() error
+}
+
+// RouteChanges is what is to be different. Removed are Route.IDs.
+type RouteChanges struct {
+	Set     []Route
+	Removed []string
+}
+
+// GatewayReport is what a gateway has to say of one service.
+type GatewayReport struct {
+	Service  string // Route.ID
+	Kind     GatewayReportKind
+	Number   uint64    // Drained: of the generation
+	Last     time.Time // Used
+	InFlight int       // Used
+}
+
+// GatewayReportKind says which fields of a GatewayReport are set.
+type GatewayReportKind int
+
+// The kinds of GatewayReport.
+const (
+	GatewayDrained GatewayReportKind = iota + 1 // nothing is in flight to a generation that drains
+	GatewayWaiting                              // a caller waits, and nothing serves it
+	GatewayUsed                                 // when it was used last, and whether it is now
+)
+
+// gatewayName is the service that the gateway is, in a project of stead's own
+// whose ID no manifest can have.
+var gatewayName = supervisor.Name{Environment: Environment, Project: "stead", Service: "gateway"}
+
+// mind has the gateway up as long as a service needs it.
+func (d *Daemon) mind(now time.Time, next supervisor.State, commands []supervisor.Command) (supervisor.State, []supervisor.Command) {
+	gateway, ok := next.Services[gatewayName]
+	if !ok || gateway.Want.Up == anyProxied(next) {
+		return next, commands
+	}
+	next, more := supervisor.Step(next, now, supervisor.Wanted{Names: []supervisor.Name{gatewayName}, Up: !gateway.Want.Up, Keep: true})
+	return next, append(commands, more...)
+}
+
+func anyProxied(state supervisor.State) bool {
+	for _, s := range state.Services {
+		if s.Plan.Proxied && attended(s) {
+			return true
+		}
+	}
+	return false
+}
+
+// doors keeps sockets and gateways as the newest present wants them. All of it
+// belongs to the goroutine of attend.
+type doors struct {
+	d       *Daemon
+	dial    func(generation uint64) Gateway
+	table   table
+	keepers map[uint64]*doorkeeper // by the gateway's generation
+
+	asked   *link     // the runtime that has been asked to listen; nil: it has to be
+	askedAt time.Time // so that what failed is not asked for all the time
+	failing bool      // not every socket could be had
+}
+
+func newDoors(d *Daemon, dial func(uint64) Gateway) *doors {
+	return &doors{d: d, dial: dial, table: newTable(), keepers: map[uint64]*doorkeeper{}}
+}
+
+// listenAgain is how long a port that somebody else has is left alone.
+const listenAgain = 2 * time.Second
+
+// attend ends with ctx, after all keepers have.
+func (o *doors) attend(ctx context.Context) {
+	again := time.NewTimer(listenAgain)
+	defer again.Stop()
+	for ctx.Err() == nil {
+		p := o.d.Present()
+		if p.State.Synced { // before that the runtime has not said what there is
+			changes, sockets := o.table.update(p)
+			o.listen(ctx, sockets) // a gateway asks for the sockets of a route at once
+			o.post(p)
+			for _, k := range o.keepers {
+				k.offer(changes)
+			}
+		}
+		again.Reset(listenAgain)
+		select {
+		case <-p.Newer():
+		case <-again.C: // a port may be free now
+		case <-ctx.Done():
+		}
+	}
+	for _, k := range o.keepers {
+		k.end()
+	}
+}
+
+// listen has the runtime bind what is wanted now, and nothing else.
+func (o *doors) listen(ctx context.Context, changed bool) {
+	l := o.d.link.Load()
+	if l == nil || l == o.asked && !changed && !(o.failing && time.Since(o.askedAt) >= listenAgain) {
+		return
+	}
+	o.asked, o.askedAt, o.failing = l, time.Now(), true
+	statuses, err := l.Listen(ctx, o.table.sockets())
+	if err != nil {
+		if ctx.Err() == nil {
+			o.d.log.Warn("ports were not opened", "err", err) // tried again
+		}
+		return
+	}
+	problems := map[supervisor.Name]supervisor.Cause{}
+	for _, s := range statuses {
+		if s.Error != "" && !s.Absent {
+			problems[o.table.owner(s.Socket)] = supervisor.Cause{Kind: CausePort, Text: s.Error}
+		}
+	}
+	o.failing = len(problems) > 0
+	_ = o.d.tell(ctx, message{ports: &portsChange{problems}})
+}
+
+// CausePort is the kind of cause that a published port cannot be had.
+const CausePort supervisor.CauseKind = "port"
+
+// portsChange tells which services cannot be reached by their published port.
+type portsChange struct {
+	problems map[supervisor.Name]supervisor.Cause
+}
+
+// post has one keeper for each generation of the gateway that lives.
+func (o *doors) post(p *Present) {
+	live := liveGateways(p.State)
+	for number, k := range o.keepers {
+		if !slices.Contains(live, number) {
+			k.end()
+			delete(o.keepers, number)
+		}
+	}
+	for _, number := range live {
+		if o.keepers[number] == nil {
+			o.keepers[number] = newDoorkeeper(o.d, number, o.dial(number))
+			o.keepers[number].offer(o.table.all())
+		}
+	}
+}

@@ -1,0 +1,133 @@
+package daemon
+
+import (
+	"slices"
+	"time"
+
+	"github.com/stead-dev/stead/supervisor"
+)
+
+// gatewayMessage is a report with the generation of the gateway that made it.
+type gatewayMessage struct {
+	generation uint64
+	report     GatewayReport
+}
+
+// reports is what gateways have said. It belongs to the loop's goroutine.
+type reports struct {
+	drained map[supervisor.ID][]uint64 // by which generations of the gateway
+	used    map[supervisor.Name]use
+}
+
+// use is when a service that starts on demand was used.
+type use struct {
+	last     time.Time
+	inFlight int
+}
+
+func newReports() reports {
+	return reports{drained: map[supervisor.ID][]uint64{}, used: map[supervisor.Name]use{}}
+}
+
+// reported takes a gateway's report into the draft.
+func (d *Daemon) reported(dr *draft, m gatewayMessage) {
+	name, ok := serviceOfRoute(m.report.Service)
+	if !ok {
+		return
+	}
+	switch m.report.Kind {
+	case GatewayDrained:
+		id := supervisor.ID{Name: name, Number: m.report.Number}
+		if by := d.reports.drained[id]; !slices.Contains(by, m.generation) {
+			d.reports.drained[id] = append(by, m.generation)
+		}
+	case GatewayWaiting:
+		if d.state.Service(name).Asleep {
+			dr.events = append(dr.events, supervisor.Woken{Names: []supervisor.Name{name}})
+		}
+	case GatewayUsed:
+		d.reports.used[name] = use{m.report.Last, m.report.InFlight}
+	}
+}
+
+// settleDrained tells the supervisor of generations to which no gateway has
+// anything in flight: while a gateway is replaced there are two.
+func (d *Daemon) settleDrained(dr *draft) {
+	if len(d.reports.drained) == 0 {
+		return
+	}
+	live := liveGateways(d.state)
+	for id, by := range d.reports.drained {
+		if !draining(d.state, id) {
+			delete(d.reports.drained, id)
+			continue
+		}
+		if !slices.ContainsFunc(live, func(n uint64) bool { return !slices.Contains(by, n) }) {
+			delete(d.reports.drained, id)
+			dr.events = append(dr.events, supervisor.Drained{ID: id})
+		}
+	}
+}
+
+func draining(state supervisor.State, id supervisor.ID) bool {
+	s, ok := state.Services[id.Name]
+	return ok && slices.ContainsFunc(s.Generations, func(g supervisor.Generation) bool {
+		return g.Number == id.Number && g.Phase == supervisor.PhaseDraining
+	})
+}
+
+// liveGateways are the generations of the gateway that have a process.
+func liveGateways(state supervisor.State) []uint64 {
+	s, ok := state.Services[gatewayName]
+	if !ok {
+		return nil
+	}
+	var live []uint64
+	for i := range s.Generations {
+		g := &s.Generations[i]
+		alive := slices.ContainsFunc(g.Instances, func(i supervisor.Instance) bool { return i.Exit == "" })
+		if alive && !g.Phase.Final() {
+			live = append(live, g.Number)
+		}
+	}
+	return live
+}
+
+// settleIdle has services sleep that nobody has used for as long as their
+// manifest says.
+func (d *Daemon) settleIdle(dr *draft) {
+	for name := range d.reports.used {
+		switch at, ok := d.idleAt(name); {
+		case !ok:
+			delete(d.reports.used, name)
+		case !at.IsZero() && !dr.now.Before(at):
+			delete(d.reports.used, name)
+			dr.events = append(dr.events, supervisor.Idled{Names: []supervisor.Name{name}})
+		}
+	}
+}
+
+// idleAt is when a service falls asleep, zero while it is in use; ok is false
+// for one that does not.
+func (d *Daemon) idleAt(name supervisor.Name) (at time.Time, ok bool) {
+	s, known := d.state.Services[name]
+	if !known || !s.Plan.OnDemand || s.Plan.Idle <= 0 || s.Asleep {
+		return time.Time{}, false
+	}
+	u := d.reports.used[name]
+	if u.inFlight > 0 {
+		return time.Time{}, true
+	}
+	return u.last.Add(s.Plan.Idle), true
+}
+
+// nextIdle is the earliest idleAt, zero when there is none.
+func (d *Daemon) nextIdle() time.Time {
+	var next time.Time
+	for name := range d.reports.used {
+		if at, ok := d.idleAt(name); ok && !at.IsZero() && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+	}
+	return next
+}

@@ -1,0 +1,126 @@
+package daemon
+
+import (
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/stead-dev/stead/runtime"
+	"github.com/stead-dev/stead/supervisor"
+)
+
+// Published is a port as callers see it.
+type Published struct {
+	Port     string // its name, a key of an instance's endpoints
+	Number   int
+	Protocol string // "http", "tcp"
+	Mode     string // one of the modes below
+}
+
+// Who listens on a published port.
+const (
+	ModeProxy   = "proxy"   // the gateway
+	ModeInherit = "inherit" // the service, on a socket of the runtime
+	ModeSelf    = "self"    // the service, on its own
+)
+
+// Route is what the gateway is to know of one service.
+type Route struct {
+	ID        string // "project/service"
+	Doors     []Door
+	Traffic   supervisor.Traffic
+	Endpoints map[string][]string // by port: host:port of each instance that is ready
+	Reason    string              // for those who are turned away, or wait
+	Use       bool                // say when it is used
+}
+
+// Door is a published port with the sockets that are its.
+type Door struct {
+	Sockets  []runtime.Socket
+	Port     string
+	Protocol string
+}
+
+// routeID is how the gateway knows a service.
+func routeID(name supervisor.Name) string { return name.Project + "/" + name.Service }
+
+// doors returns the ports of a service that the gateway holds.
+func (s Service) doors(project string) []Door {
+	var doors []Door
+	for _, p := range s.Published {
+		if p.Mode == ModeProxy {
+			doors = append(doors, Door{Sockets: p.sockets(project + "/" + s.Name), Port: p.Port, Protocol: p.Protocol})
+		}
+	}
+	return doors
+}
+
+// sockets are one for each of the loopback's addresses: what a client makes of
+// "localhost" is not ours to choose.
+func (p Published) sockets(service string) []runtime.Socket {
+	name, number := service+"/"+p.Port, strconv.Itoa(p.Number)
+	return []runtime.Socket{
+		{Name: name, Address: net.JoinHostPort("127.0.0.1", number)},
+		{Name: name + "/6", Address: net.JoinHostPort("::1", number)},
+	}
+}
+
+// route derives from the present what the gateway is to do with those who
+// call a service; ok is false when it has nothing to do with it.
+func (p *Present) route(s *supervisor.Service) (r Route, ok bool) {
+	service, known := p.Projects[s.Name.Project].Services[s.Name.Service]
+	if !known || !attended(s) {
+		return r, false
+	}
+	r = Route{ID: routeID(s.Name), Doors: service.doors(s.Name.Project), Traffic: s.Traffic()}
+	if len(r.Doors) == 0 {
+		return r, false
+	}
+	r.Reason = p.reason(s, r.Traffic.Cause)
+	r.Use = s.Plan.OnDemand && s.Plan.Idle > 0
+	r.Endpoints = map[string][]string{}
+	for _, i := range r.Traffic.Instances {
+		for port, address := range i.Endpoints {
+			r.Endpoints[port] = append(r.Endpoints[port], address)
+		}
+	}
+	r.Traffic.Instances = nil // said by Endpoints; the rest of them changes all the time
+	return r, true
+}
+
+// attended reports whether a service has its ports: from the wish for it
+// until nothing of it is left.
+func attended(s *supervisor.Service) bool { return s.Want.Up && !s.Gone || !quiet(*s) }
+
+// reason says in words why a service does not serve.
+func (p *Present) reason(s *supervisor.Service, c supervisor.Cause) string {
+	text := s.Name.Service + " does not serve"
+	if c.Text != "" {
+		text += ": " + c.Text
+	}
+	for _, d := range p.Diagnostics[s.Name] {
+		text += "\n" + d.Position() + ": " + d.Text
+	}
+	return text
+}
+
+// sockets are what the runtime is to listen on for a service, the gateway's
+// and its own.
+func (p *Present) sockets(s *supervisor.Service) []runtime.Socket {
+	service, known := p.Projects[s.Name.Project].Services[s.Name.Service]
+	if !known || !attended(s) {
+		return nil
+	}
+	all := slices.Clone(service.Spec.Sockets)
+	for _, door := range service.doors(s.Name.Project) {
+		all = append(all, door.Sockets...)
+	}
+	return all
+}
+
+// serviceOfRoute is the inverse of routeID.
+func serviceOfRoute(id string) (supervisor.Name, bool) {
+	project, service, ok := strings.Cut(id, "/")
+	return serviceName(project, service), ok
+}

@@ -1,0 +1,113 @@
+package daemon
+
+import (
+	"cmp"
+	"maps"
+	"reflect"
+	"slices"
+
+	"github.com/stead-dev/stead/runtime"
+	"github.com/stead-dev/stead/supervisor"
+)
+
+// table is what the gateway and the runtime's sockets are to be, followed from
+// present to present: what did not change costs a comparison of pointers.
+type table struct {
+	applied uint64 // Present.Applied of the last update
+	seen    map[supervisor.Name]seen
+	routes  map[supervisor.Name]Route
+	bound   map[supervisor.Name][]runtime.Socket
+}
+
+// seen is what a service's route was derived from.
+type seen struct {
+	service *supervisor.Service
+	problem *runtime.Diagnostic // the first one
+}
+
+func newTable() table {
+	return table{seen: map[supervisor.Name]seen{}, routes: map[supervisor.Name]Route{}, bound: map[supervisor.Name][]runtime.Socket{}}
+}
+
+// update returns what is different from the present before, and whether other
+// sockets are wanted.
+func (t *table) update(p *Present) (changes RouteChanges, sockets bool) {
+	again := p.Applied != t.applied
+	t.applied = p.Applied
+	for name, s := range p.State.Services {
+		now := seen{service: s}
+		if d := p.Diagnostics[name]; len(d) > 0 {
+			now.problem = &d[0]
+		}
+		if !again && t.seen[name] == now {
+			continue
+		}
+		t.seen[name] = now
+		t.updateRoute(p, s, &changes)
+		sockets = t.updateSockets(p, s) || sockets
+	}
+	for name := range t.seen {
+		if _, still := p.State.Services[name]; still {
+			continue
+		}
+		delete(t.seen, name)
+		if _, had := t.routes[name]; had {
+			delete(t.routes, name)
+			changes.Removed = append(changes.Removed, routeID(name))
+		}
+		if len(t.bound[name]) > 0 {
+			delete(t.bound, name)
+			sockets = true
+		}
+	}
+	return changes, sockets
+}
+
+func (t *table) updateRoute(p *Present, s *supervisor.Service, changes *RouteChanges) {
+	before, had := t.routes[s.Name]
+	now, has := p.route(s)
+	switch {
+	case has && !(had && reflect.DeepEqual(before, now)):
+		t.routes[s.Name] = now
+		changes.Set = append(changes.Set, now)
+	case had && !has:
+		delete(t.routes, s.Name)
+		changes.Removed = append(changes.Removed, before.ID)
+	}
+}
+
+func (t *table) updateSockets(p *Present, s *supervisor.Service) bool {
+	now := p.sockets(s)
+	if slices.Equal(t.bound[s.Name], now) {
+		return false
+	}
+	t.bound[s.Name] = now
+	return true
+}
+
+// all is the whole table as changes of an empty one.
+func (t *table) all() RouteChanges {
+	return RouteChanges{Set: slices.Collect(maps.Values(t.routes))}
+}
+
+// sockets are all that are wanted, each address once.
+func (t *table) sockets() []runtime.Socket {
+	var all []runtime.Socket
+	for _, some := range t.bound {
+		all = append(all, some...)
+	}
+	slices.SortFunc(all, func(a, b runtime.Socket) int {
+		return cmp.Or(cmp.Compare(a.Address, b.Address), cmp.Compare(a.Name, b.Name))
+	})
+	return slices.CompactFunc(all, func(a, b runtime.Socket) bool { return a.Address == b.Address })
+}
+
+// owner finds whose a socket is.
+func (t *table) owner(socket runtime.Socket) supervisor.Name {
+	for name, some := range t.bound {
+		if slices.Contains(some, socket) {
+			return name
+		}
+	}
+	return supervisor.Name{}
+}
