@@ -29,8 +29,11 @@ type Hold struct{ Name Name }
 // Unroute ends the service's traffic: it is not up.
 type Unroute struct{ Name Name }
 
-// Drain stops new traffic to a generation that was replaced; it is followed
-// by Stop when Limit has passed or nothing is in flight any more.
+// Drain stops new traffic to a generation of a Proxied service that was
+// replaced or goes to sleep; it is followed by Stop when Limit has passed or
+// nothing is in flight any more. What is not Proxied is stopped without it:
+// nothing passes us then, and a runtime that routes (Kubernetes) drains as
+// part of its own Stop.
 type Drain struct {
 	ID    ID
 	Limit time.Duration
@@ -40,6 +43,14 @@ type Drain struct {
 type Stop struct {
 	ID   ID
 	Kill bool
+}
+
+// Signal sends a signal to the processes of a generation, which reads anew
+// what was saved. It is the one command that is not repeated after Synced: a
+// daemon that dies between its commit and the signal owes it for ever.
+type Signal struct {
+	ID     ID
+	Signal string
 }
 
 // Drop says that nothing needs to be remembered of a service any more.
@@ -53,4 +64,5 @@ func (Hold) command()    {}
 func (Unroute) command() {}
 func (Drain) command()   {}
 func (Stop) command()    {}
+func (Signal) command()  {}
 func (Drop) command()    {}

@@ -3,10 +3,14 @@ package supervisor
 // decide makes what there is of a service follow what is wanted of it, as far
 // as that is possible now. Decided twice, nothing more happens.
 func (t *step) decide(e *edit) {
-	if e.wanted() {
-		t.up(e)
-	} else {
+	t.doze(e)
+	switch {
+	case !e.wanted():
 		t.down(e)
+	case e.Asleep:
+		t.sleep(e)
+	default:
+		t.up(e)
 	}
 	e.prune()
 	if e.Gone && len(e.Generations) == 0 {
@@ -17,11 +21,15 @@ func (t *step) decide(e *edit) {
 }
 
 func (t *step) up(e *edit) {
-	held := e.Held
+	held, lost := e.Held, e.lost()
 	e.unrouteDead()
 	t.judge(e)
+	t.signal(e)
 	t.supersede(e)
 	if e.fresh() == nil && !e.blocked() {
+		if lost != "" {
+			e.Trigger = lost
+		}
 		t.generate(e)
 	}
 	if g := e.fresh(); g != nil {
@@ -31,6 +39,22 @@ func (t *step) up(e *edit) {
 	}
 	t.endDrains(e)
 	t.holdTraffic(e, held)
+}
+
+// lost returns, in words, what took away a generation that nobody asked to be
+// replaced; empty when nothing did.
+func (e *edit) lost() string {
+	latest := e.latest()
+	if latest == nil {
+		if g := e.generation(e.Routed); g != nil && e.upToDate(g) {
+			return "it was stopped by somebody else"
+		}
+		return ""
+	}
+	if latest.Phase == PhaseFailed && latest.Cause.Kind == CauseRuntime && e.upToDate(latest) {
+		return latest.Cause.Text
+	}
+	return ""
 }
 
 // unrouteDead takes note that the routed generation is not there any more.
@@ -111,7 +135,9 @@ func (e *edit) blocked() bool {
 // generate makes a new generation.
 func (t *step) generate(e *edit) {
 	e.Last++
-	g := Generation{Number: e.Last, Plan: e.Plan, Nonce: e.Want.Nonce, Phase: PhasePending, Since: t.now}
+	g := Generation{
+		Number: e.Last, Plan: e.Plan, Nonce: e.Want.Nonce, Trigger: e.Trigger, Phase: PhasePending, Since: t.now,
+	}
 	if e.Plan.Build {
 		g.Phase = PhaseBuilding
 		t.emit(Build{e.id(g.Number)})

@@ -2,9 +2,10 @@ package supervisor
 
 import "time"
 
-// down ends everything, after the dependents that go down too.
+// down ends everything, after the dependents that rest too.
 func (t *step) down(e *edit) {
 	waits := t.blockedByDependents(e)
+	e.Owed = ""
 	if (e.Routed != 0 || e.Held) && (!waits || e.serving() == nil) {
 		e.Routed, e.Held = 0, false
 		t.emit(Unroute{e.Name})
@@ -17,12 +18,12 @@ func (t *step) down(e *edit) {
 	t.endDrains(e)
 }
 
-// blockedByDependents reports whether a service that depends on e is to go
-// down as well and has not done so yet.
+// blockedByDependents reports whether a service that depends on e is to rest
+// as well and does not do so yet.
 func (t *step) blockedByDependents(e *edit) bool {
 	for _, name := range t.state.graph.dependents[e.Name] {
 		s, ok := t.get(name)
-		if ok && !s.wanted() && s.runs() && t.state.graph.above(name, e.Name) {
+		if ok && s.rests() && s.runs() && t.state.graph.above(name, e.Name) {
 			return true
 		}
 	}
@@ -50,7 +51,7 @@ func (t *step) stop(e *edit, g *Generation, kill bool) {
 // while it is wanted, and what completed.
 func (e *edit) prune() {
 	last := uint64(0)
-	if g := e.latest(); g != nil && (e.wanted() || g.Plan.OneShot && g.Phase == PhaseCompleted && !e.Gone) {
+	if g := e.latest(); g != nil && (!e.rests() || g.Plan.OneShot && g.Phase == PhaseCompleted && !e.Gone) {
 		last = g.Number
 	}
 	e.discard(func(g *Generation) bool { return g.Phase.Final() && g.Number != last })

@@ -27,8 +27,27 @@ type Wanted struct {
 }
 
 // Restarted asks for a new generation of services, whatever they run now; one
-// that is down comes up.
+// that is down or asleep comes up.
 type Restarted struct{ Names []Name }
+
+// Changed says that a file was saved which services are made of. Those that
+// are up get it by their Plan.Reload, and what was rejected or has failed is
+// tried again, as the save may be what mends it; those that are down or asleep
+// take what is on disk when they start. With ReloadNone nothing happens, also
+// not to one that failed: its files are declared to be none of our business.
+type Changed struct {
+	Names   []Name
+	Trigger string // "cart/main.go changed"
+}
+
+// Woken says that callers of on-demand services wait. It may be said again
+// for as long as they do.
+type Woken struct{ Names []Name }
+
+// Idled says that an on-demand service was not used for Plan.Idle. It is
+// ignored while a generation is on its way, as nobody could use that yet; so
+// it is to be said again while it holds.
+type Idled struct{ Name Name }
 
 // Built is the outcome of a Build command.
 type Built struct {
@@ -120,6 +139,9 @@ type Ticked struct{}
 func (Applied) event()         {}
 func (Wanted) event()          {}
 func (Restarted) event()       {}
+func (Changed) event()         {}
+func (Woken) event()           {}
+func (Idled) event()           {}
 func (Built) event()           {}
 func (Refused) event()         {}
 func (Attached) event()        {}

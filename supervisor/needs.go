@@ -4,7 +4,7 @@ package supervisor
 // its next generation can start; nil when none is on its way.
 func (s State) WaitsFor(name Name) []Dependency {
 	service, ok := s.Services[name]
-	if !ok || !service.wanted() {
+	if !ok || service.rests() {
 		return nil
 	}
 	if latest := service.latest(); latest != nil && latest.sent() {
@@ -70,8 +70,10 @@ func (s *Service) started() bool {
 func (s *Service) hopeless(c Condition) Cause {
 	latest := s.latest()
 	switch {
-	case !s.wanted() || latest == nil:
-		return Cause{} // waits for the user
+	case !s.wanted():
+		return dependencyCause(s.Name.Service+" is down", "") // waits for the user
+	case latest == nil:
+		return Cause{}
 	case latest.Phase == PhasePending && s.serving() == nil && latest.Cause.Kind == CauseDependency:
 		return latest.Cause
 	case latest.Phase == PhaseFailed && s.serving() == nil && latest.Cause.Kind != CauseRuntime:

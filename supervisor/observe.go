@@ -82,6 +82,9 @@ func (t *step) reported(r Reported) {
 		g.to(PhaseStopping, at)
 	case ReportedBackoff:
 		if g.live() {
+			if !g.Until.Equal(r.Until) {
+				g.Since = at // another wait; Traffic asks how long it is
+			}
 			g.to(PhaseBackoff, at)
 			g.Until = r.Until
 		}
@@ -165,11 +168,12 @@ func (t *step) stranger(r Reported) {
 	e := t.edit(r.ID.Name)
 	e.discard(func(g *Generation) bool { return g.Number == r.ID.Number })
 	g := Generation{
-		Number: r.ID.Number, Plan: e.Plan, Nonce: e.Want.Nonce, Built: true, Phase: PhaseStopping,
+		Number: r.ID.Number, Plan: e.Plan, Nonce: e.Want.Nonce, Trigger: "it was found running", Built: true, Phase: PhaseStopping,
 		Since: t.at(r.Time), Confirmed: true, Known: true, Restarts: r.Restarts,
 	}
 	if e.adopts(r) {
 		g.Phase = PhaseStarting
+		e.Trigger, e.Awake = g.Trigger, e.Plan.onDemand() // somebody uses it
 	} else {
 		g.Plan.Revision = r.Revision
 		t.commandWhenSynced(Stop{ID: r.ID})

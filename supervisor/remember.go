@@ -29,6 +29,7 @@ func (s *Service) reboot() {
 	s.Generations = nil
 	s.Routed, s.Served, s.Held = 0, 0, false
 	s.Rejected, s.Cause = "", Cause{}
+	s.Awake, s.Asleep, s.Owed, s.Trigger = false, false, "", "started"
 	s.Want.Up = s.Want.Up && s.Want.Keep
 }
 
@@ -46,7 +47,7 @@ func (s Service) Remembered() Service {
 }
 
 func (g Generation) remembered() Generation {
-	kept := Generation{Number: g.Number, Plan: g.Plan, Nonce: g.Nonce, Built: g.Built, Phase: g.Phase}
+	kept := Generation{Number: g.Number, Plan: g.Plan, Nonce: g.Nonce, Trigger: g.Trigger, Built: g.Built, Phase: g.Phase}
 	switch {
 	case g.Phase.Final():
 		kept.Since, kept.Cause = g.Since, g.Cause

@@ -11,6 +11,12 @@ func (t *step) take(e Event) {
 		t.wantedAll(e)
 	case Restarted:
 		t.restarted(e)
+	case Changed:
+		t.changed(e)
+	case Woken:
+		t.woken(e)
+	case Idled:
+		t.idled(e)
 	case Built:
 		t.built(e)
 	case Refused:
@@ -59,7 +65,10 @@ func (t *step) applied(a Applied) {
 		if s.Want.Up {
 			began = append(began, dependent{addedNeeds(name, s.Plan, plan), s.Want.Keep})
 		}
-		t.replan = t.replan || !slices.Equal(s.Plan.DependsOn, plan.DependsOn)
+		if !slices.Equal(s.Plan.DependsOn, plan.DependsOn) {
+			t.replan = true
+			t.editNeeds(name, s.Plan) // nothing may need them any more
+		}
 		t.edit(name).replan(plan)
 	}
 	// What a wanted service has begun to depend on is taken along as by Up:
@@ -91,6 +100,10 @@ func (t *step) all() map[Name]*Service {
 func (e *edit) replan(p Plan) {
 	if e.Plan.Revision != p.Revision {
 		e.retry()
+		e.Trigger = "the manifest changed"
+	}
+	if p.onDemand() && !e.Plan.onDemand() && e.lives() {
+		e.Awake = true // until it is found unused
 	}
 	orphan := e.Orphan
 	e.Plan, e.Gone, e.Orphan = p, false, false
@@ -101,13 +114,21 @@ func (e *edit) replan(p Plan) {
 		}
 		if g.Plan.Revision == p.Revision {
 			g.Plan.DependsOn, g.Plan.Reload, g.Plan.Drain = p.DependsOn, p.Reload, p.Drain
+			g.Plan.Signal, g.Plan.Proxied, g.Plan.OnDemand, g.Plan.Idle = p.Signal, p.Proxied, p.OnDemand, p.Idle
 		}
 	}
 }
 
 func (p Plan) equal(q Plan) bool {
-	return p.Revision == q.Revision && slices.Equal(p.DependsOn, q.DependsOn) && p.Build == q.Build &&
-		p.Reload == q.Reload && p.OneShot == q.OneShot && p.Replicas == q.Replicas && p.Drain == q.Drain
+	return p.Build == q.Build && p.OneShot == q.OneShot && p.Replicas == q.Replicas &&
+		slices.Equal(p.DependsOn, q.DependsOn) && p.alike(q)
+}
+
+// alike compares what an edit of the manifest most likely changes; the rest
+// is part of the revision, but for what a plan depends on.
+func (p Plan) alike(q Plan) bool {
+	return p.Revision == q.Revision && p.Reload == q.Reload && p.Signal == q.Signal && p.Drain == q.Drain &&
+		p.Proxied == q.Proxied && p.OnDemand == q.OnDemand && p.Idle == q.Idle
 }
 
 func addedNeeds(name Name, before, now Plan) []Name {
@@ -125,7 +146,7 @@ func (t *step) wantedAll(w Wanted) {
 	if !w.Up {
 		for _, name := range w.Names {
 			if e := t.edit(name); e != nil {
-				e.Want.Up, e.Want.Keep = false, false
+				e.Want.Up, e.Want.Keep, e.Awake = false, false, false
 				e.retry()
 			}
 		}
@@ -137,14 +158,26 @@ func (t *step) wantedAll(w Wanted) {
 	}
 	for _, name := range w.Names {
 		if s, ok := t.get(name); ok && s.Plan.OneShot && s.completed() {
-			t.edit(name).Want.Nonce++
+			t.edit(name).renew("asked for")
 		}
 	}
+}
+
+// renew has a new generation take the place of what there is.
+func (e *edit) renew(trigger string) {
+	e.Want.Nonce++
+	e.Trigger = trigger
 }
 
 // up wants the service up, and tries again what was given up. Keep, once
 // asked for, lasts until it is taken down.
 func (e *edit) up(keep bool) {
+	switch {
+	case !e.Want.Up:
+		e.Trigger = "started"
+	case e.blocked():
+		e.Trigger = "asked for"
+	}
 	e.Want.Keep = keep || e.Want.Up && e.Want.Keep
 	e.Want.Up = true
 	e.retry()
@@ -154,7 +187,9 @@ func (t *step) restarted(r Restarted) {
 	t.want(r.Names, func(e *edit) { e.up(false) })
 	for _, name := range r.Names {
 		if s, ok := t.get(name); ok && !s.Gone {
-			t.edit(name).Want.Nonce++
+			e := t.edit(name)
+			e.renew("asked for")
+			e.Awake = e.Plan.onDemand()
 		}
 	}
 }

@@ -54,20 +54,31 @@ func (t *step) start(e *edit, g *Generation) {
 // way back from here but a new generation.
 func (t *step) route(e *edit, g *Generation) {
 	t.emit(Route{e.id(g.Number)})
+	t.retire(e, g.Number)
+	e.Held = false
+	e.Rejected, e.Cause = "", Cause{}
+	t.served(e, g.Number)
+}
+
+// retire ends the routed generation, now that its traffic goes to next, or to
+// nobody (0). One that is Proxied finishes what it serves first; through to
+// others nothing passes that could be waited for.
+func (t *step) retire(e *edit, next uint64) {
 	for i := range e.Generations {
 		switch old := &e.Generations[i]; {
-		case old.Number == g.Number:
+		case old.Number == next:
 		case old.Phase == PhaseDraining:
 			t.stop(e, old, false) // at most one drains
-		case old.Number == e.Routed && old.live():
+		case old.Number != e.Routed || !old.live():
+		case !old.Plan.Proxied:
+			t.stop(e, old, false)
+		default:
 			old.to(PhaseDraining, t.now)
 			old.Deadline = t.now.Add(e.Plan.drain())
 			t.emit(Drain{ID: e.id(old.Number), Limit: e.Plan.drain()})
 		}
 	}
-	e.Routed, e.Held = g.Number, false
-	e.Rejected, e.Cause = "", Cause{}
-	t.served(e, g.Number)
+	e.Routed = next
 }
 
 func (p *Plan) drain() time.Duration {
@@ -91,7 +102,7 @@ func (t *step) served(e *edit, number uint64) {
 			continue
 		}
 		if g := s.fresh(); g != nil && g.sent() {
-			t.edit(name).Want.Nonce++
+			t.edit(name).renew(e.Name.Service + " got a new generation")
 		}
 	}
 }

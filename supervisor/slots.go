@@ -114,13 +114,9 @@ func (t *step) admit(e *edit, g *Generation) {
 		return
 	}
 	g.Queued, g.Admitted, g.Since = false, true, t.now
-	e.Routed, e.Held = 0, true
+	e.Held = true
 	t.emit(Hold{e.Name})
-	for i := range e.Generations {
-		if old := &e.Generations[i]; old.running() {
-			t.stop(e, old, false)
-		}
-	}
+	t.retire(e, 0)
 }
 
 // Wake returns the earliest time at which a Ticked would change something.

@@ -166,7 +166,8 @@ type aspect struct {
 	started, healthy, completed bool
 	hopeless                    Cause
 	exists                      bool
-	blocks                      bool // is to go down, and is not down yet
+	blocks                      bool // is to rest, and does not yet
+	rouses                      bool // keeps on-demand services awake that it depends on
 }
 
 func (s *Service) aspect() aspect {
@@ -176,7 +177,8 @@ func (s *Service) aspect() aspect {
 		completed: s.completed(),
 		hopeless:  s.hopeless(ConditionHealthy),
 		exists:    !s.Gone,
-		blocks:    !s.wanted() && s.runs(),
+		blocks:    s.rests() && s.runs(),
+		rouses:    s.rouses(),
 	}
 }
 
@@ -192,12 +194,17 @@ func (t *step) announce(e *edit) {
 	for _, dependent := range t.state.graph.dependents[e.Name] {
 		t.edit(dependent)
 	}
-	if now.blocks != e.last.blocks {
-		for _, d := range e.Plan.DependsOn {
-			t.edit(e.Name.sibling(d.Service))
-		}
+	if now.blocks != e.last.blocks || now.rouses != e.last.rouses {
+		t.editNeeds(e.Name, e.Plan)
 	}
 	e.last = now
+}
+
+// editNeeds has all decided again that a service depends on by its plan.
+func (t *step) editNeeds(name Name, p Plan) {
+	for _, d := range p.DependsOn {
+		t.edit(name.sibling(d.Service))
+	}
 }
 
 // emit gives a command. While the state is brought in line with a runtime

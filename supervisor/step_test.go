@@ -124,10 +124,10 @@ func TestStep(t *testing.T) {
 			built web/1
 			built web/2 -> start web/2`},
 		{"roll-out by overlap", `
-			apply web=v1[drain:3s]
+			apply web=v1[drain:3s,proxied]
 			up web -> start web/1
 			ready web/1 -> route web/1
-			apply web=v2[drain:3s] -> try web/2
+			apply web=v2[drain:3s,proxied] -> try web/2
 			running web/2
 			ready web/2 -> route web/2, drain web/1 3s
 			wakes in 3s
@@ -145,21 +145,21 @@ func TestStep(t *testing.T) {
 			is web starting
 			ready web/1 -> route web/1`},
 		{"a drained one is stopped early", `
-			apply web=v1
+			apply web=v1[proxied]
 			up web -> start web/1
 			ready web/1 -> route web/1
 			drained web/1
-			apply web=v2 -> try web/2
+			apply web=v2[proxied] -> try web/2
 			ready web/2 -> route web/2, drain web/1 5s
 			drained web/1 -> stop web/1
 			drained web/1`},
 		{"at most one drains", `
-			apply web=v1
+			apply web=v1[proxied]
 			up web -> start web/1
 			ready web/1 -> route web/1
-			apply web=v2 -> try web/2
+			apply web=v2[proxied] -> try web/2
 			ready web/2 -> route web/2, drain web/1 5s
-			apply web=v3 -> try web/3
+			apply web=v3[proxied] -> try web/3
 			ready web/3 -> route web/3, stop web/1, drain web/2 5s`},
 		{"a new one that dies is rejected", `
 			apply web=v1
@@ -193,16 +193,16 @@ func TestStep(t *testing.T) {
 			is web ready
 			why web start: no such file`},
 		{"after the route there is no way back", `
-			apply web=v1
+			apply web=v1[proxied]
 			up web -> start web/1
 			ready web/1 -> route web/1
-			apply web=v2 -> try web/2
+			apply web=v2[proxied] -> try web/2
 			ready web/2 -> route web/2, drain web/1 5s
 			backoff web/2
 			is web backoff
 			failed web/2 -> unroute web
 			is web failed
-			apply web=v2
+			apply web=v2[proxied]
 			restart web -> start web/3`},
 		{"a newer revision takes the place of an unready one", `
 			apply web=v1
@@ -244,7 +244,7 @@ func TestStep(t *testing.T) {
 			failed db/2 -> unroute db
 			is db failed`},
 		{"the user asks for a restart", `
-			apply web=v1
+			apply web=v1[proxied]
 			restart web -> start web/1
 			ready web/1 -> route web/1
 			restart web -> try web/2
@@ -279,13 +279,13 @@ func TestStep(t *testing.T) {
 			failed web/2
 			lost web/1 -> hold web, start web/3`},
 		{"the same revision changes nothing", `
-			apply web=v1
+			apply web=v1[proxied]
 			up web -> start web/1
 			ready web/1 -> route web/1
-			apply web=v1[drain:1s]
-			apply web=v1[drain:1s,restart]
-			apply web=v1[drain:1s]
-			apply web=v2[drain:1s] -> try web/2
+			apply web=v1[drain:1s,proxied]
+			apply web=v1[drain:1s,restart,proxied]
+			apply web=v1[drain:1s,proxied]
+			apply web=v2[drain:1s,proxied] -> try web/2
 			ready web/2 -> route web/2, drain web/1 1s`},
 		{"a new dependency of something wanted comes up", `
 			apply web=v1 db=v1
@@ -295,11 +295,11 @@ func TestStep(t *testing.T) {
 			down db -> stop db/1
 			apply web=v1[healthy:db,drain:1s] db=v1`},
 		{"dependents that asked for it are restarted", `
-			apply db=v1 web=v1[with:db] api=v1[healthy:db]
+			apply db=v1[proxied] web=v1[with:db,proxied] api=v1[healthy:db]
 			up web api -> start db/1
 			ready db/1 -> route db/1, start api/1, start web/1
 			ready web/1 ; ready api/1 -> route api/1, route web/1
-			apply db=v2 web=v1[with:db] api=v1[healthy:db] -> try db/2
+			apply db=v2[proxied] web=v1[with:db,proxied] api=v1[healthy:db] -> try db/2
 			ready db/2 -> route db/2, drain db/1 5s, try web/2
 			ready web/2 -> route web/2, drain web/1 5s`},
 		{"the first route of a dependency restarts nobody", `
@@ -395,10 +395,10 @@ func TestStep(t *testing.T) {
 			running web/1
 			sync -> route web/1, try web/2`},
 		{"what holds is said again", `
-			apply a=v1 b=v1[build] c=v1
+			apply a=v1[proxied] b=v1[build] c=v1
 			up a b -> build b/1, start a/1
 			ready a/1 -> route a/1
-			apply a=v2 b=v1[build] c=v1 -> try a/2
+			apply a=v2[proxied] b=v1[build] c=v1 -> try a/2
 			ready a/2 -> route a/2, drain a/1 5s
 			attach
 			ready a/1

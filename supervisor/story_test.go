@@ -13,10 +13,12 @@ import (
 // A story is a test that reads from top to bottom. Each line is a batch of
 // events, separated by " ; ", and after "->" all commands that must follow,
 // in order; without "->" none may. A line "is a ready, b pending" checks
-// phases, "why a text" a cause, "wakes in 3s" what Wake says. The words are those of story.event.
+// phases, "why a text" a cause, "because a text" what its newest generation was
+// made for, "traffic a text" what trafficText makes of that, "wakes in 3s" what
+// Wake says. The words are those of story.events.
 //
 // Plans are written name=revision and options in brackets:
-// web=v1[build,restart,once,x2,drain:1s,healthy:db,started:db,done:db,with:db,along:db]
+// web=v1[build,restart,signal,none,proxied,lazy,once,x2,drain:1s,healthy:db,started:db,done:db,with:db,along:db]
 // ("with" is healthy, "along" is started, both with Dependency.Restart).
 type story struct {
 	state State
@@ -48,6 +50,20 @@ func (s *story) line(when, then string) error {
 		at, _ := s.state.Wake()
 		if got := "in " + at.Sub(s.now).String(); got != rest {
 			return fmt.Errorf("wakes %s", got)
+		}
+		return nil
+	case "because": // the trigger of the latest generation
+		name, text, _ := strings.Cut(rest, " ")
+		service := s.state.Service(named(name))
+		g := service.Generations[len(service.Generations)-1]
+		if g.Trigger != text || service.Trigger != text {
+			return fmt.Errorf("because %q, the service because %q", g.Trigger, service.Trigger)
+		}
+		return nil
+	case "traffic":
+		name, text, _ := strings.Cut(rest, " ")
+		if got := trafficText(s.state.Service(named(name)).Traffic()); got != text {
+			return fmt.Errorf("traffic is %s", got)
 		}
 		return nil
 	case "why":
@@ -129,6 +145,12 @@ func (s *story) events(text string) []Event {
 		return []Event{Wanted{Names: names(args)}}
 	case "restart":
 		return []Event{Restarted{names(args)}}
+	case "save": // save web api
+		return []Event{Changed{names(args), "main.go changed"}}
+	case "call":
+		return []Event{Woken{names(args)}}
+	case "idle":
+		return []Event{Idled{named(args[0])}}
 	case "built":
 		return []Event{Built{ID: id, OK: true}}
 	case "broken":
@@ -150,9 +172,18 @@ func (s *story) events(text string) []Event {
 	case "unready":
 		return []Event{InstanceReady{ID: id, Attempt: 1, Detail: "503"}}
 	case "exited":
-		return []Event{InstanceExited{ID: id, Attempt: 1, Text: "exit code 3"}}
+		x := InstanceExited{ID: id, Attempt: 1, Text: "exit code 3"}
+		if len(args) > 1 { // exited web/1 1: the second replica
+			x.Replica, _ = strconv.Atoi(args[1])
+		}
+		return []Event{x}
 	case "backoff":
 		return []Event{InstanceExited{ID: id, Attempt: 1, Text: "exit code 3"}, reported(ReportedBackoff)}
+	case "wait": // wait web/1 10s: until the next attempt
+		r := reported(ReportedBackoff)
+		d, _ := time.ParseDuration(args[1])
+		r.Until = s.now.Add(d)
+		return []Event{r}
 	case "stranger": // stranger a/7 v1
 		return []Event{Reported{ID: id, Revision: args[1], Phase: ReportedRunning}}
 	case "stopping", "stopped", "completed", "failed":
@@ -194,6 +225,24 @@ func reborn(s State, rebooted bool) State {
 		kept = append(kept, service.Remembered())
 	}
 	return New(s.Limit, kept, rebooted)
+}
+
+// trafficText: "serving 2, drains 1", "held 1: waits", "down: it failed".
+func trafficText(t Traffic) string {
+	text := string(t.State)
+	if t.Generation != 0 {
+		text += fmt.Sprint(" ", t.Generation)
+	}
+	if n := len(t.Instances); n > 1 {
+		text += fmt.Sprint(" x", n)
+	}
+	for _, d := range t.Draining {
+		text += fmt.Sprint(", drains ", d.Generation)
+	}
+	if t.Cause.Text != "" {
+		text += ": " + t.Cause.Text
+	}
+	return text
 }
 
 func ptr(s Service) *Service { return &s }
@@ -243,6 +292,14 @@ func (p *Plan) option(o string) {
 		p.Reload = ReloadRestart
 	case "once":
 		p.OneShot = true
+	case "signal":
+		p.Reload, p.Signal = ReloadSignal, "HUP"
+	case "none":
+		p.Reload = ReloadNone
+	case "proxied":
+		p.Proxied = true
+	case "lazy":
+		p.OnDemand = true
 	case "x2":
 		p.Replicas = 2
 	case "drain":
@@ -287,6 +344,8 @@ func word(c Command) string {
 			return "kill " + short(c.ID)
 		}
 		return "stop " + short(c.ID)
+	case Signal:
+		return c.Signal + " " + short(c.ID)
 	case Drop:
 		return "drop " + c.Name.Service
 	}

@@ -31,9 +31,13 @@ type Plan struct {
 	DependsOn []Dependency
 	Build     bool // a build must succeed before each start
 	Reload    Reload
+	Signal    string        `json:",omitempty"` // what ReloadSignal sends: "HUP"
 	OneShot   bool          // ends by itself: Completed is its goal
 	Replicas  int           // at least 1
-	Drain     time.Duration // how long a replaced generation keeps its connections; 0: DefaultDrain
+	Proxied   bool          `json:",omitempty"` // callers come through the gateway, which can hold them and knows when they are done
+	Drain     time.Duration // how long a replaced generation keeps its callers, when Proxied; 0: DefaultDrain
+	OnDemand  bool          `json:",omitempty"` // sleeps until somebody calls it, or a service that is awake depends on it
+	Idle      time.Duration `json:",omitempty"` // how long it must be unused to be Idled; measured by the gateway
 }
 
 // DefaultDrain is how long a replaced generation may finish what it serves.
@@ -46,6 +50,8 @@ type Reload string
 const (
 	ReloadOverlap Reload = "overlap" // start the new one beside the old one, route when ready, then drain the old one
 	ReloadRestart Reload = "restart" // hold traffic, stop the old one, start the new one
+	ReloadSignal  Reload = "signal"  // a save sends Plan.Signal to what runs; else as overlap
+	ReloadNone    Reload = "none"    // a save does nothing; else as overlap
 )
 
 // Dependency is a need of a service for another one of its project.
@@ -128,8 +134,21 @@ type Service struct {
 	// changes, dependents that asked for it (Dependency.Restart) are given a
 	// new generation.
 	Served uint64
-	// Held is true while traffic waits because nothing can serve.
+	// Held is true while callers wait who were served before, or may wake the
+	// service: it goes first where slots are given. (Those of a first start
+	// wait as well, see Traffic, but there nothing was taken away.)
 	Held bool
+	// Awake is true from the first call of an on-demand service until it is
+	// Idled. Without it the service runs only while it is needed.
+	Awake bool `json:",omitempty"`
+	// Asleep is what was decided about that: true while an on-demand service
+	// is wanted, but neither called nor needed.
+	Asleep bool `json:",omitempty"`
+	// Owed is the save of which the running generation is still to be told by
+	// Plan.Signal, in the words of Changed; empty when there is none.
+	Owed string `json:",omitempty"`
+	// Trigger is why the newest generation was made, or the next one will be.
+	Trigger string `json:",omitempty"`
 	// Generations are those that live, or ended last, in rising order: at
 	// most one that waits, builds or starts; the routed one; and those that
 	// drain or stop.
@@ -152,7 +171,8 @@ type Generation struct {
 	Number    uint64
 	Plan      Plan // as it was when the generation was made
 	Nonce     uint64
-	Built     bool // its build succeeded
+	Trigger   string `json:",omitempty"` // why it was made, in the user's words: "cart/main.go changed"
+	Built     bool   // its build succeeded
 	Phase     Phase
 	Since     time.Time // of Phase
 	Deadline  time.Time // draining: when it is stopped; else zero
@@ -197,4 +217,6 @@ const (
 	CauseStart      CauseKind = "start"      // it could not be started
 	CauseDependency CauseKind = "dependency" // a dependency failed
 	CauseRuntime    CauseKind = "runtime"    // the runtime died with it
+	CauseAsleep     CauseKind = "asleep"     // it starts when it is called
+	CauseDown       CauseKind = "down"       // nobody has asked for it
 )

@@ -1,6 +1,9 @@
 package supervisor
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Service returns a service by name; for one that is not known, a Service
 // that is not wanted and has never run.
@@ -15,7 +18,7 @@ func (s State) Service(name Name) Service {
 // generation, seen in the light of what is wanted.
 func (s Service) Phase() Phase {
 	current, ok := s.Current()
-	if !s.wanted() {
+	if s.rests() {
 		switch {
 		case s.runs():
 			return PhaseStopping
@@ -67,7 +70,10 @@ func (s Service) Ready() bool {
 // Why returns the one cause of the service not being as wanted; zero when it
 // is, or is on its way without trouble.
 func (s Service) Why() Cause {
-	if s.Rejected != "" {
+	switch {
+	case s.Asleep:
+		return Cause{Kind: CauseAsleep, Text: "starts on the first connection"}
+	case s.Rejected != "":
 		return s.Cause
 	}
 	if next, ok := s.Next(); ok && next.Cause.Kind != "" {
@@ -81,8 +87,9 @@ func (s Service) Why() Cause {
 // or later State's: it never changes a slice in place.
 func (s Service) Same(other Service) bool {
 	return s.Want == other.Want && s.Last == other.Last && s.Routed == other.Routed && s.Served == other.Served &&
-		s.Held == other.Held && s.Gone == other.Gone && s.Orphan == other.Orphan && s.Rejected == other.Rejected && s.Cause == other.Cause &&
-		s.Plan.Revision == other.Plan.Revision && s.Plan.Reload == other.Plan.Reload && s.Plan.Drain == other.Plan.Drain &&
+		s.Held == other.Held && s.Awake == other.Awake && s.Asleep == other.Asleep && s.Owed == other.Owed &&
+		s.Gone == other.Gone && s.Orphan == other.Orphan && s.Trigger == other.Trigger &&
+		s.Rejected == other.Rejected && s.Cause == other.Cause && s.Plan.alike(other.Plan) &&
 		sameSlice(s.Plan.DependsOn, other.Plan.DependsOn) && sameSlice(s.Generations, other.Generations)
 }
 
@@ -123,6 +130,11 @@ func (s *Service) runs() bool {
 		}
 	}
 	return false
+}
+
+// lives reports whether anything serves or is on its way to.
+func (s *Service) lives() bool {
+	return slices.ContainsFunc(s.Generations, func(g Generation) bool { return g.live() })
 }
 
 // serving returns the routed generation while it lives. A newer one that
