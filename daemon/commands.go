@@ -45,9 +45,11 @@ func (d *Daemon) order(ctx context.Context, c supervisor.Command) {
 		d.work.add(c.ID.Name, func() { d.stop(ctx, runtimeID(c.ID), c.Kill) })
 	case supervisor.Route:
 		d.work.add(c.ID.Name, func() { d.route(ctx, runtimeID(c.ID)) })
+	case supervisor.Signal:
+		d.work.add(c.ID.Name, func() { d.signal(ctx, runtimeID(c.ID), c.Signal) })
 	case supervisor.Hold, supervisor.Unroute, supervisor.Drain, supervisor.Drop:
-		// Traffic passes no gateway yet: services listen on their ports
-		// themselves. Drop's commit has happened.
+		// The gateway follows the State itself (doors.go), so that no command
+		// can be lost on it. Drop's commit has happened.
 	}
 }
 
@@ -105,6 +107,14 @@ func (d *Daemon) stop(ctx context.Context, id runtime.ID, kill bool) {
 		_ = d.tell(ctx, message{report: &e})
 	default:
 		d.log.Warn("a stop was refused", "service", id.Service, "gen", id.Number, "err", err)
+	}
+}
+
+func (d *Daemon) signal(ctx context.Context, id runtime.ID, signal string) {
+	if l := d.link.Load(); l != nil {
+		if err := l.Signal(ctx, id, signal); err != nil && ctx.Err() == nil {
+			d.log.Warn("a signal was refused", "service", id.Service, "gen", id.Number, "err", err)
+		}
 	}
 }
 

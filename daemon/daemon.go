@@ -30,6 +30,7 @@ type Options struct {
 	Load     Loader
 	Find     Finder    // nil: only for manifests that are named by File
 	Inherit  Inheritor // nil: services inherit what the caller has
+	Gateways *Gateways // nil: services listen on published ports themselves
 	Limit    int       // generations that may be unready at once
 	Boot     string    // identity of this boot of the machine
 	Problem  string    // what went wrong before the daemon started, for the user
@@ -38,12 +39,13 @@ type Options struct {
 
 // Daemon supervises. Its methods may be called concurrently once Run runs.
 type Daemon struct {
-	store   Store
-	connect Connector
-	load    Loader
-	find    Finder
-	inherit Inheritor
-	log     *slog.Logger
+	store    Store
+	connect  Connector
+	load     Loader
+	find     Finder
+	inherit  Inheritor
+	gateways *Gateways
+	log      *slog.Logger
 
 	requests chan message
 	facts    chan message
@@ -58,24 +60,28 @@ type Daemon struct {
 	ended    chan struct{} // closed when Run takes no more requests
 
 	// The rest belongs to Run's goroutine.
-	state    supervisor.State
-	projects map[string]Project
-	specs    map[runtime.ID]runtime.Spec
-	deferred []message        // facts that wait for a state that can be written again
-	noted    Noted            // facts that were applied; exits up to there have their transitions
-	told     map[exitKey]bool // while a new runtime tells the present: exits that are events already
-	forgot   uint64           // sequence up to which the runtime was told to forget
-	forgotAt time.Time
-	saved    time.Time // when the last commit was made
-	unsaved  Batch     // transitions, and what follows from facts: committed later, see commit
-	boot     string    // to be committed once
-	lost     string    // why the runtime cannot be reached
-	broken   string    // why the state cannot be written
-	problem  string    // Options.Problem
-	work     *queue
-	turned   time.Time     // when the last turn for facts ended
-	pause    time.Duration // after turned
-	wake     time.Time     // when time alone changes something; zero: never
+	state       supervisor.State
+	projects    map[string]Project
+	specs       map[runtime.ID]runtime.Spec
+	deferred    []message        // facts that wait for a state that can be written again
+	noted       Noted            // facts that were applied; exits up to there have their transitions
+	told        map[exitKey]bool // while a new runtime tells the present: exits that are events already
+	forgot      uint64           // sequence up to which the runtime was told to forget
+	forgotAt    time.Time
+	saved       time.Time // when the last commit was made
+	applied     uint64    // Present.Applied
+	reports     reports
+	unreachable map[supervisor.Name]supervisor.Cause
+	diagnostics map[supervisor.Name][]runtime.Diagnostic
+	unsaved     Batch  // transitions, and what follows from facts: committed later, see commit
+	boot        string // to be committed once
+	lost        string // why the runtime cannot be reached
+	broken      string // why the state cannot be written
+	problem     string // Options.Problem
+	work        *queue
+	turned      time.Time     // when the last turn for facts ended
+	pause       time.Duration // after turned
+	wake        time.Time     // when time alone changes something; zero: never
 }
 
 // batchLimit bounds how many messages one turn takes, so that a flood of
@@ -118,6 +124,8 @@ func New(o Options) *Daemon {
 		problem:  o.Problem,
 		noted:    o.Restored.Noted,
 		lost:     "not connected to the runtime yet",
+		reports:  newReports(),
+		gateways: o.Gateways,
 	}
 	// A state without a boot was never written by a daemon that knew what
 	// runs: it is new, or was lost.
@@ -127,6 +135,9 @@ func New(o Options) *Daemon {
 	}
 	if d.specs == nil {
 		d.specs = map[runtime.ID]runtime.Spec{}
+	}
+	if o.Gateways != nil {
+		d.projects[o.Gateways.Project.ID] = o.Gateways.Project
 	}
 	d.note(Event{Time: time.Now(), Kind: EventDaemon, Text: startText(rebooted)})
 	if o.Problem != "" {
@@ -148,16 +159,17 @@ func startText(rebooted bool) string {
 // goroutines have ended and what could be written was.
 func (d *Daemon) Run(detach context.Context) error {
 	ctx, cancel := context.WithCancel(detach)
-	watching := make(chan struct{})
-	go func() { // ends with ctx
-		defer close(watching)
-		d.attend(ctx)
-	}()
+	var attending sync.WaitGroup
+	attending.Go(func() { d.attend(ctx) }) // ends with ctx
+	if d.gateways != nil {
+		o := newDoors(d, d.gateways.Dial)
+		attending.Go(func() { o.attend(ctx) }) // ends with ctx
+	}
 	d.loop(ctx)
 	close(d.ended)
 	cancel()
 	d.work.close()
-	<-watching
+	attending.Wait()
 	return d.flush()
 }
 
@@ -167,6 +179,10 @@ func (d *Daemon) Stopped() <-chan struct{} { return d.stopped }
 func (d *Daemon) loop(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	if d.gateways != nil {
+		p := d.gateways.Project
+		d.turn(ctx, []message{{event: supervisor.Applied{Environment: Environment, Project: p.ID, Plans: plans(p)}}})
+	}
 	for {
 		facts := d.facts
 		if len(d.deferred) > 0 {
@@ -246,6 +262,9 @@ func (d *Daemon) wait(now time.Time) time.Duration {
 	at, ok := d.state.Wake()
 	if ok {
 		wait = max(0, at.Sub(now))
+	}
+	if idle := d.nextIdle(); !idle.IsZero() {
+		wait = min(wait, max(0, idle.Sub(now)))
 	}
 	d.wake = at
 	if !d.unsaved.empty() || len(d.deferred) > 0 || d.noted.Sequence != d.forgot {

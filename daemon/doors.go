@@ -56,7 +56,7 @@ const (
 var gatewayName = supervisor.Name{Environment: Environment, Project: "stead", Service: "gateway"}
 
 // mind has the gateway up as long as a service needs it.
-func (d *Daemon) mind(now time.Time, next supervisor.State, commands []supervisor.Command) (supervisor.State, []supervisor.Command) {
+func mind(now time.Time, next supervisor.State, commands []supervisor.Command) (supervisor.State, []supervisor.Command) {
 	gateway, ok := next.Services[gatewayName]
 	if !ok || gateway.Want.Up == anyProxied(next) {
 		return next, commands

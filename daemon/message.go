@@ -13,6 +13,8 @@ type message struct {
 	report  *runtime.Event   // by the runtime
 	event   supervisor.Event // Built, Refused, and the like, by workers
 	link    *linkChange      // the runtime came or went
+	gateway *gatewayMessage  // a gateway has something to say
+	ports   *portsChange     // which published ports can be had
 }
 
 // linkChange tells that the runtime was attached (err nil) or lost.

@@ -14,6 +14,12 @@ type Present struct {
 	Projects map[string]Project
 	Specs    map[runtime.ID]runtime.Spec
 	Problem  string
+	Applied  uint64 // raised whenever Projects is another
+	// Unreachable are services whose published port somebody else has.
+	Unreachable map[supervisor.Name]supervisor.Cause
+	// Diagnostics are what is wrong with the source of services: with the last
+	// build, or where the last instance died.
+	Diagnostics map[supervisor.Name][]runtime.Diagnostic
 
 	newer chan struct{} // closed when the next Present is there
 }
@@ -28,7 +34,10 @@ func (d *Daemon) Present() *Present { return d.present.Load() }
 // place are never shared: projects and specs are cloned on change instead.
 func (d *Daemon) publish() {
 	old := d.present.Load()
-	p := &Present{State: d.state, Projects: d.projects, Specs: d.specs, newer: make(chan struct{})}
+	p := &Present{
+		State: d.state, Projects: d.projects, Specs: d.specs, Applied: d.applied,
+		Unreachable: d.unreachable, Diagnostics: d.diagnostics, newer: make(chan struct{}),
+	}
 	switch {
 	case d.broken != "":
 		p.Problem = "the state cannot be written: " + d.broken

@@ -26,14 +26,15 @@ type Project struct {
 
 // Service is one service of a Project, resolved.
 type Service struct {
-	Name     string
-	Plan     supervisor.Plan
-	Spec     runtime.Spec
-	Build    *runtime.Spec
-	Profiles []string
-	URLs     []string
-	Origins  map[string]string // of Spec.Environment: file:line, or "stead"; none: passed on from the caller
-	Taken    map[string]int    // by port: the number that the manifest fixes, and that somebody else has
+	Name      string
+	Plan      supervisor.Plan
+	Spec      runtime.Spec
+	Build     *runtime.Spec
+	Profiles  []string
+	URLs      []string
+	Published []Published       // its ports as callers see them
+	Origins   map[string]string // of Spec.Environment: file:line, or "stead"; none: passed on from the caller
+	Taken     map[string]int    // by port: the number that the manifest fixes, and that somebody else has
 }
 
 // Loader reads a manifest.
@@ -89,4 +90,13 @@ func plans(p Project) map[string]supervisor.Plan {
 
 func serviceName(project, service string) supervisor.Name {
 	return supervisor.Name{Environment: Environment, Project: project, Service: service}
+}
+
+// Watch says which files' change reloads a service: see daemon/manifest.
+type Watch struct {
+	Mode   string // "auto", "paths"; "none" or empty: none
+	Dir    string
+	Paths  []string
+	Ignore []string
+	Poll   bool
 }

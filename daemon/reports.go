@@ -102,7 +102,7 @@ func (d *Daemon) settleIdle(dr *draft) {
 			delete(d.reports.used, name)
 		case !at.IsZero() && !dr.now.Before(at):
 			delete(d.reports.used, name)
-			dr.events = append(dr.events, supervisor.Idled{Names: []supervisor.Name{name}})
+			dr.events = append(dr.events, supervisor.Idled{Name: name})
 		}
 	}
 }

@@ -45,7 +45,10 @@ func (d *Daemon) turn(ctx context.Context, batch []message) {
 			d.ask(dr, m.request)
 		}
 	}
+	d.settleDrained(dr)
+	d.settleIdle(dr)
 	next, commands := supervisor.Step(d.state, dr.now, dr.events...)
+	next, commands = mind(dr.now, next, commands)
 	d.remember(dr, next)
 
 	if err := d.commit(dr); err != nil {
@@ -54,6 +57,9 @@ func (d *Daemon) turn(ctx context.Context, batch []message) {
 		return
 	}
 	d.deferred = nil
+	if dr.batch.Projects != nil {
+		d.applied++
+	}
 	d.state, d.projects, d.lost = next, dr.projects, dr.lost
 	d.specs = with(d.specs, dr.batch.Specs)
 	d.noted, d.told, d.forgot = dr.noted, dr.told, dr.forgot
@@ -110,6 +116,10 @@ func (d *Daemon) apply(dr *draft, m message) {
 		d.translate(dr, *m.report)
 	case m.event != nil:
 		dr.events = append(dr.events, m.event)
+	case m.gateway != nil:
+		d.reported(dr, *m.gateway)
+	case m.ports != nil:
+		d.unreachable = m.ports.problems
 	case m.link != nil && m.link.attached:
 		dr.lost, dr.forgot = "", 0
 		if m.link.nonce != dr.noted.Runtime || dr.noted.Sequence == 0 { // its present was never heard to the end
