@@ -31,9 +31,13 @@ type Plan struct {
 	DependsOn []Dependency
 	Build     bool // a build must succeed before each start
 	Reload    Reload
+	Signal    string        `json:",omitempty"` // of ReloadSignal: "HUP"
 	OneShot   bool          // ends by itself: Completed is its goal
 	Replicas  int           // at least 1
 	Drain     time.Duration // how long a replaced generation keeps its connections; 0: DefaultDrain
+	Proxied   bool          `json:",omitempty"` // traffic passes the gateway, which can hold and drain it
+	OnDemand  bool          `json:",omitempty"` // started by its first caller
+	Idle      time.Duration `json:",omitempty"` // OnDemand: unused for so long it is stopped; 0: it is not
 }
 
 // DefaultDrain is how long a replaced generation may finish what it serves.
@@ -46,6 +50,8 @@ type Reload string
 const (
 	ReloadOverlap Reload = "overlap" // start the new one beside the old one, route when ready, then drain the old one
 	ReloadRestart Reload = "restart" // hold traffic, stop the old one, start the new one
+	ReloadSignal  Reload = "signal"  // no new generation: the serving one is sent Plan.Signal
+	ReloadNone    Reload = "none"    // a change does nothing
 )
 
 // Dependency is a need of a service for another one of its project.
