@@ -33,7 +33,10 @@ func load(_ context.Context, req daemon.LoadRequest) (daemon.Loaded, error) {
 		Services: map[string]daemon.Service{},
 	}
 	for name, s := range p.Services {
-		project.Services[name] = daemon.Service(s)
+		project.Services[name] = daemon.Service{
+			Name: s.Name, Plan: s.Plan, Spec: s.Spec, Build: s.Build, Profiles: s.Profiles,
+			URLs: s.URLs, Origins: s.Origins, Taken: s.Taken,
+		}
 	}
 	return daemon.Loaded{Project: project, Order: p.Order, Wanted: wanted, Warnings: warnings}, nil
 }
