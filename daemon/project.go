@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"path/filepath"
+	"time"
 
 	"github.com/stead-dev/stead/runtime"
 	"github.com/stead-dev/stead/supervisor"
@@ -45,6 +46,7 @@ type LoadRequest struct {
 	Directory   string
 	File        string
 	Environment []string
+	Gateway     bool // there is one to hold published ports
 	Profiles    []string
 	Services    []string
 	AutoPort    func(project, service, port string) (int, error)
@@ -90,6 +92,14 @@ func plans(p Project) map[string]supervisor.Plan {
 
 func serviceName(project, service string) supervisor.Name {
 	return supervisor.Name{Environment: Environment, Project: project, Service: service}
+}
+
+// Matcher is a pattern (RE2) for diagnostics in lines of output, with the
+// numbers of its groups, 0 for none: see daemon/build.
+type Matcher struct {
+	Pattern                               string
+	File, Line, Column, Severity, Message int
+	Level                                 runtime.Severity
 }
 
 // Watch says which files' change reloads a service: see daemon/manifest.

@@ -26,6 +26,10 @@ type Spec struct {
 	Replicas    int               // at least 1
 	Ports       []Port            `json:",omitempty"`
 
+	// Sockets are given to each instance as LISTEN_FDS. The runtime binds each
+	// address once and keeps it over generations.
+	Sockets []Socket `json:",omitempty"`
+
 	Ready        *Probe        // nil: ready as soon as it has been exec'd
 	ReadyTimeout time.Duration // an instance not ready within it is killed and counts as failed; 0: no limit
 
@@ -55,6 +59,12 @@ type Port struct {
 	Name     string // "http"; upper-cased in $PORT_HTTP
 	Number   int    // 0: the runtime picks a private one per instance
 	Protocol string // "http", "tcp"
+}
+
+// Socket is a listening TCP socket that the runtime owns.
+type Socket struct {
+	Name    string // project/service/port
+	Address string // 127.0.0.1:9001
 }
 
 // Limits are for the whole tree of one instance, what it runs beside it (an

@@ -136,6 +136,7 @@ func (e *edit) blocked() bool {
 func (t *step) generate(e *edit) {
 	e.Last++
 	g := Generation{
+		Made:   t.now,
 		Number: e.Last, Plan: e.Plan, Nonce: e.Want.Nonce, Trigger: e.Trigger, Phase: PhasePending, Since: t.now,
 	}
 	if e.Plan.Build {

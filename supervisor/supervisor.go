@@ -172,8 +172,8 @@ type Generation struct {
 	Plan      Plan // as it was when the generation was made
 	Nonce     uint64
 	Made      time.Time // when it was decided on: what is saved later is not in it
-	Trigger   string `json:",omitempty"` // why it was made, in the user's words: "cart/main.go changed"
-	Built     bool   // its build succeeded
+	Trigger   string    `json:",omitempty"` // why it was made, in the user's words: "cart/main.go changed"
+	Built     bool      // its build succeeded
 	Phase     Phase
 	Since     time.Time // of Phase
 	Deadline  time.Time // draining: when it is stopped; else zero

@@ -19,7 +19,7 @@ func find(req daemon.LoadRequest) (string, error) {
 func load(_ context.Context, req daemon.LoadRequest) (daemon.Loaded, error) {
 	p, warnings, err := manifest.Load(manifest.Request{
 		Directory: req.Directory, File: req.File, Sources: req.Sources, Environment: req.Environment,
-		Profiles: req.Profiles, AutoPort: req.AutoPort, Taken: req.Taken,
+		Profiles: req.Profiles, AutoPort: req.AutoPort, Taken: req.Taken, Gateway: req.Gateway,
 	})
 	if err != nil {
 		return daemon.Loaded{}, err
@@ -33,9 +33,24 @@ func load(_ context.Context, req daemon.LoadRequest) (daemon.Loaded, error) {
 		Services: map[string]daemon.Service{},
 	}
 	for name, s := range p.Services {
-		project.Services[name] = daemon.Service(s)
+		project.Services[name] = service(s)
 	}
 	return daemon.Loaded{Project: project, Order: p.Order, Wanted: wanted, Warnings: warnings}, nil
+}
+
+func service(s *manifest.Service) daemon.Service {
+	out := daemon.Service{
+		Name: s.Name, Plan: s.Plan, Spec: s.Spec, Build: s.Build, Profiles: s.Profiles,
+		URLs: s.URLs, Origins: s.Origins, Taken: s.Taken, BuildTimeout: s.BuildTimeout,
+		Watch: daemon.Watch{Mode: string(s.Watch.Mode), Dir: s.Watch.Dir, Paths: s.Watch.Paths, Ignore: s.Watch.Ignore, Poll: s.Watch.Poll},
+	}
+	for _, p := range s.Published {
+		out.Published = append(out.Published, daemon.Published{Port: p.Port, Number: p.Number, Protocol: p.Protocol, Mode: string(p.Mode)})
+	}
+	for _, m := range s.Matchers {
+		out.Matchers = append(out.Matchers, daemon.Matcher(m))
+	}
+	return out
 }
 
 // inherit asks the caller's login shell. One that does not answer costs a

@@ -15,12 +15,13 @@ func (d *document) check(s *draft, project string, profiles []string) {
 	}
 	d.service = s.name
 	defer func() { d.service = "" }()
+	s.checkWatch()
 	if info, err := os.Stat(s.spec.Dir); err != nil || !info.IsDir() {
 		d.warn(s.keys["working_dir"].value, "", "directory %s is not there", s.spec.Dir)
 		return
 	}
 	command := s.spec.Command[0]
-	if s.build != nil || !strings.Contains(command, "/") {
+	if s.build.command != nil || !strings.Contains(command, "/") {
 		return // it is to be built, or looked for in a PATH that is known only later
 	}
 	path := command
@@ -38,6 +39,15 @@ func (d *document) check(s *draft, project string, profiles []string) {
 		d.warn(at, "", "command %s is a directory", command)
 	case info.Mode()&0o111 == 0:
 		d.warn(at, "chmod +x "+command, "command %s is not executable", command)
+	}
+}
+
+// checkWatch warns of what is to be watched, and is there for nobody.
+func (s *draft) checkWatch() {
+	for _, n := range s.named {
+		if _, err := os.Stat(s.path(n, "watch")); err != nil && s.build.command == nil {
+			s.warn(n, "what works is auto, none, and files and directories", "watch: %s is not there", n.Value)
+		}
 	}
 }
 

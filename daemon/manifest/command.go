@@ -7,8 +7,6 @@ import (
 
 	"go.yaml.in/yaml/v4"
 	"mvdan.cc/sh/v3/syntax"
-
-	"github.com/stead-dev/stead/runtime"
 )
 
 // readCommand fills in what the service executes: a list as it is; a string
@@ -37,55 +35,20 @@ func (s *draft) readCommand() {
 	s.spec.Command, _ = s.argv(f.value, "command", "add shell: true to the service")
 }
 
+// readImage warns of what has no effect at home.
+func (s *draft) readImage() {
+	if f, ok := s.keys["image"]; ok && s.keys["command"].key != nil {
+		s.text(f.value, "image")
+		s.warn(f.key, "", "image is not used here: the command runs on this machine")
+	}
+}
+
 func (s *draft) noCommand() {
 	if f, ok := s.keys["image"]; ok {
 		s.wrong(f.key, "add a command that runs it on this machine", "an image alone cannot run here: services are processes, not containers")
 		return
 	}
 	s.wrong(s.at, "write command: and what to run", "service %q has no command", s.name)
-}
-
-// readBuild is like readCommand, but a text that needs a shell gets one:
-// builds are short scripts more often than not, and nobody signals them.
-func (s *draft) readBuild() {
-	f, ok := s.keys["build"]
-	if !ok {
-		return
-	}
-	if f.value.Kind == yaml.SequenceNode {
-		s.build, _ = s.argvList(f.value, "build")
-		return
-	}
-	text, ok := s.value(f.value, "build")
-	if !ok {
-		return
-	}
-	argv, err := s.split(text)
-	switch {
-	case errors.As(err, new(*needsShell)):
-		s.build = []string{"sh", "-c", text}
-	case err != nil:
-		s.wrong(f.value, "", "build cannot be split into words: %s", err)
-	case len(argv) == 0 || argv[0] == "":
-		s.wrong(f.value, "", "build is empty")
-	default:
-		s.build = argv
-	}
-}
-
-// buildSpec is the one-shot that runs the build, or nil. Its output goes into
-// the service's log.
-func (s *draft) buildSpec() *runtime.Spec {
-	if s.build == nil {
-		return nil
-	}
-	id := s.spec.ID
-	id.Service += ":build" // no service has a colon in its name
-	return &runtime.Spec{
-		ID: id, Log: s.name, Command: s.build, Dir: s.spec.Dir, Environment: s.environment, Replicas: 1,
-		Restart: runtime.Restart{Policy: runtime.RestartNo},
-		Stop:    runtime.Stop{Signal: defaultSignal, Grace: defaultGrace},
-	}
 }
 
 // argv returns a command from a list, or from a text that needs no shell.

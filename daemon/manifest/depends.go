@@ -102,6 +102,9 @@ func (d *document) relate(all drafts) {
 		if s.spec.Restart.Policy == runtime.RestartNo && len(s.ports) == 0 {
 			s.plan.OneShot = true
 		}
+		if d.service = s.name; s.plan.OneShot {
+			s.settleOneShot()
+		}
 	}
 	d.service = ""
 	d.portClashes(all)

@@ -40,6 +40,7 @@ type document struct {
 	reading int    // index of the part that a finding without a place is about
 	read    func(file string) (string, error)
 	service string // that is being read: goes into findings
+	gateway bool   // see Request
 	found   []runtime.Diagnostic
 	seen    map[string]bool          // positions and texts in found: an alias is read many times
 	count   map[runtime.Severity]int // of what was found, also what was not kept
@@ -135,6 +136,8 @@ func (d *document) syntaxError(err error) {
 		text, hint = "a tab where there can be none", "indent by spaces"
 	case strings.Contains(text, "mapping values are not allowed"):
 		text, hint = `a second ": " in one value`, `put the value in quotes if the ": " belongs to it`
+	case strings.Contains(text, "unknown anchor"):
+		hint = "put the value in quotes if the * is part of it"
 	case strings.Contains(text, "cannot start any token"):
 		hint = "put the value in quotes"
 	}

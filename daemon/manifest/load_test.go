@@ -46,7 +46,7 @@ func FuzzLoad(f *testing.F) {
 			file = filepath.Join(dir, "named.yaml") // has no override
 		}
 		doc := newDocument(file, text, []string{"HOME=/home/me"})
-		p := doc.project(Request{AutoPort: func(string, string, string) (int, error) { return 65535, nil }})
+		p := doc.project(Request{Gateway: len(text)%3 > 0, AutoPort: func(string, string, string) (int, error) { return 65535, nil }})
 		warnings, errors := doc.findings()
 		for _, one := range append(warnings, errors...) {
 			i := slices.IndexFunc(doc.parts, func(p part) bool { return p.file == one.File })

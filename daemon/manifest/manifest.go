@@ -15,6 +15,7 @@ package manifest
 import (
 	"fmt"
 	"io/fs"
+	"time"
 
 	"github.com/stead-dev/stead/runtime"
 	"github.com/stead-dev/stead/supervisor"
@@ -40,8 +41,13 @@ type Request struct {
 	// without errors, and must give the same answer again.
 	AutoPort func(project, service, port string) (int, error)
 	// Taken says why a port that the manifest fixes cannot be had now, "" when
-	// it can: it gets a number as for `auto`, with a warning. nil: all can.
+	// it can: it gets a number as for `auto`, with a warning. It is asked for
+	// published numbers, and for those that a service insists on, where a
+	// warning is all that can be done. nil: all can.
 	Taken func(project, service, port string, number int) string
+	// Gateway says that there is one to hold published ports. Without it
+	// services listen on them themselves, and what needs one is refused.
+	Gateway bool
 	// Sources, when set, are read instead of the manifest's files, those of an
 	// earlier Project: what is not among them is not there. Env files are read
 	// from the disk always.
@@ -73,6 +79,14 @@ type Service struct {
 	Build    *runtime.Spec // what is run before each start; nil: nothing. Log is the service
 	Profiles []string      // keep it back, unless one of them is on
 	URLs     []string      // of its ports, in the order written
+	// Published are its ports as callers see them, in the order written. They
+	// are outside of Plan.Revision as far as Spec does not have them.
+	Published []Published
+	Watch     Watch
+	// BuildTimeout is how long Build may take, and Matchers find in its output,
+	// and in the service's, what the formats that are known anyway do not.
+	BuildTimeout time.Duration
+	Matchers     []Matcher
 	// Origins says where each variable of Spec.Environment is from: file:line,
 	// or OriginStead. One without is passed on from Request.Environment.
 	Origins map[string]string

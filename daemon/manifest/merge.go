@@ -39,7 +39,7 @@ func (d *document) mergeService(base, over *yaml.Node) *yaml.Node {
 			return b
 		case key == "environment", key == "depends_on", key == "ports":
 			return d.merge2(asMapping(key, a), asMapping(key, b))
-		case key == "env_file", key == "profiles", key == "watch":
+		case key == "env_file", key == "profiles":
 			return d.merge2(asList(a), asList(b))
 		}
 		return d.merge2(a, b)

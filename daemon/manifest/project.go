@@ -23,6 +23,7 @@ var projectLater = map[string]string{
 // project resolves the manifest; what it returns is whole only when there are
 // no errors among the findings.
 func (d *document) project(req Request) *Project {
+	d.gateway = req.Gateway
 	root := d.model()
 	if root == nil {
 		return nil
@@ -112,7 +113,10 @@ func (s *draft) finish(all drafts) Service {
 	s.resolvePorts()
 	build := s.buildSpec() // before the URLs: a build does not depend on where others listen
 	s.addURLs(all)
-	out := Service{Name: s.name, Plan: s.plan, Spec: s.spec, Build: build, Profiles: s.profiles, URLs: s.urls(), Origins: s.origins, Taken: s.taken}
+	out := Service{
+		Name: s.name, Plan: s.plan, Spec: s.spec, Build: build, Profiles: s.profiles, URLs: s.urls(), Origins: s.origins, Taken: s.taken,
+		Published: s.published(), Watch: s.watched(), BuildTimeout: s.build.timeout, Matchers: s.build.matchers,
+	}
 	out.Plan.Build = build != nil
 	out.Plan.Revision = s.spec.Hash()
 	if build != nil {

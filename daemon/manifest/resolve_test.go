@@ -73,7 +73,7 @@ services:
 	want := map[string]Service{
 		"web": {
 			Name: "web", Profiles: []string{"front"},
-			URLs: []string{"http://127.0.0.1:9000", "http://127.0.0.1:9009"},
+			URLs: []string{"http://127.0.0.1:9000", "http://127.0.0.1:9009"}, BuildTimeout: 10 * time.Minute,
 			Plan: supervisor.Plan{Build: true, Reload: supervisor.ReloadRestart, Replicas: 1, DependsOn: []supervisor.Dependency{
 				{Service: "cart", Condition: supervisor.ConditionHealthy, Restart: true},
 				{Service: "migrate", Condition: supervisor.ConditionCompleted},
@@ -117,6 +117,7 @@ services:
 			t.Errorf("%s: revision %s, spec %s", name, s.Plan.Revision, s.Spec.Hash())
 		}
 		s.Plan.Revision, s.Origins, s.Taken = "", nil, nil // other tests have those
+		s.Published, s.Watch = nil, Watch{}
 		got[name] = s
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

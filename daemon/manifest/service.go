@@ -13,15 +13,14 @@ import (
 // serviceKeys are the keys of a service. Several are the Compose
 // specification's other words for the same: see stop and terminal.
 var serviceKeys = []string{
-	"build", "command", "data", "depends_on", "env_file", "environment", "image", "limits",
-	"live", "liveness", "ports", "profiles", "ready", "ready_timeout", "reload", "replicas", "restart", "shell",
-	"snapshot", "stop", "stop_grace_period", "stop_signal", "success_exit_codes", "terminal", "tty", "watch", "working_dir",
+	"build", "command", "data", "depends_on", "drain", "env_file", "environment", "idle", "image", "limits",
+	"live", "liveness", "ports", "profiles", "ready", "ready_timeout", "reload", "replicas", "restart", "shell", "snapshot",
+	"start", "stop", "stop_grace_period", "stop_signal", "success_exit_codes", "terminal", "tty", "watch", "working_dir",
 }
 
 // serviceLater says why other keys are not keys.
 var serviceLater = map[string]string{
-	"start":          "it is not there yet: services start with stead up",
-	"idle":           "it is not there yet: a service runs until stead down",
+	"develop":        "write watch and reload",
 	"healthcheck":    "write ready: GET /healthz, or live: GET /healthz to have a service restarted that hangs",
 	"entrypoint":     "write it all as command",
 	"volumes":        "write data: {name: ./directory}",
@@ -50,8 +49,10 @@ type draft struct {
 	ports       []port
 	needs       []need
 	profiles    []string
-	build       []string
-	ownData     bool
+	build       build
+	watch       Watch             // as written; Mode is empty when nothing is
+	named       []*yaml.Node      // what watch names without a pattern
+	data        []string          // patterns for its directories
 	environment map[string]string // declared, without what stead adds
 	origins     map[string]string // of the environment: see Service
 	taken       map[string]int    // ports that somebody else has: see Service
@@ -80,15 +81,18 @@ func (d *document) draft(p *Project, f field) *draft {
 	s.readData()
 	s.readReload()
 	s.readReplicas()
-	s.readLater()
+	s.readStart()
+	s.readWatch()
+	s.readImage()
 	if f, ok := s.keys["profiles"]; ok {
 		s.readProfiles(f.value)
 	}
 	s.spec.Terminal = s.terminal()
-	s.spec.Snapshot = s.build != nil // what nobody builds is not swapped under a running service either
+	s.spec.Snapshot = s.build.command != nil // what nobody builds is not swapped under a running service either
 	if f, ok := s.keys["snapshot"]; ok {
 		s.spec.Snapshot = s.boolean(f)
 	}
+	s.settle()
 	return s
 }
 
@@ -136,35 +140,8 @@ func (s *draft) readData() {
 	}
 	for _, one := range s.fields(f.value, "data") {
 		if s.document.name(one.key, "data", one.key.Value) {
-			s.path(one.value, "data "+one.key.Value)
-			s.ownData = true
+			s.data = append(s.data, literally(s.path(one.value, "data "+one.key.Value))+"/**")
 		}
-	}
-}
-
-// readReload decides how a new generation takes over. As long as services
-// listen on the manifest's port themselves two of them cannot run at once;
-// and a service without a port might do its work twice. So restart is the
-// default everywhere, until the gateway holds the ports.
-func (s *draft) readReload() {
-	s.plan.Reload = supervisor.ReloadRestart
-	f, ok := s.keys["reload"]
-	if !ok {
-		return
-	}
-	text, ok := s.value(f.value, "reload")
-	switch {
-	case !ok, text == "restart":
-	case text == "overlap" && len(s.ports) > 0:
-		s.wrong(f.value, "write reload: restart, or leave it out", "reload overlap is not there yet for a service with ports: both would listen on the same one")
-	case text == "overlap" && s.ownData:
-		s.wrong(f.value, "write reload: restart, or leave it out", "reload overlap is not for a service with data: both would write to it")
-	case text == "overlap":
-		s.plan.Reload = supervisor.ReloadOverlap
-	case text == "none" || len(text) >= 6 && text[:6] == "signal":
-		s.wrong(f.value, "what works now is overlap and restart", "reload %s is not there yet", text)
-	default:
-		s.wrong(f.value, suggest(text, []string{"overlap", "restart"}), "reload %q is not known", text)
 	}
 }
 
@@ -172,9 +149,6 @@ func (s *draft) readReplicas() {
 	s.spec.Replicas = 1
 	if f, ok := s.keys["replicas"]; ok {
 		s.spec.Replicas = s.whole(f, 1, maxReplicas)
-		if s.spec.Replicas > 1 && len(s.ports) > 0 {
-			s.wrong(f.value, "write replicas: 1, or leave it out", "%d replicas are not there yet for a service with ports: all would listen on the same one", s.spec.Replicas)
-		}
 	}
 	s.plan.Replicas = s.spec.Replicas
 }
