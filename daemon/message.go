@@ -15,6 +15,7 @@ type message struct {
 	link    *linkChange      // the runtime came or went
 	gateway *gatewayMessage  // a gateway has something to say
 	ports   *portsChange     // which published ports can be had
+	note    *Event           // for the user
 }
 
 // linkChange tells that the runtime was attached (err nil) or lost.

@@ -33,9 +33,14 @@ type Service struct {
 	Build     *runtime.Spec
 	Profiles  []string
 	URLs      []string
-	Published []Published       // its ports as callers see them
-	Origins   map[string]string // of Spec.Environment: file:line, or "stead"; none: passed on from the caller
-	Taken     map[string]int    // by port: the number that the manifest fixes, and that somebody else has
+	Published []Published // its ports as callers see them
+	Watch     Watch
+	// BuildTimeout is how long Build may take; Matchers find in its output, and
+	// in the service's, what no known format does.
+	BuildTimeout time.Duration
+	Matchers     []Matcher
+	Origins      map[string]string // of Spec.Environment: file:line, or "stead"; none: passed on from the caller
+	Taken        map[string]int    // by port: the number that the manifest fixes, and that somebody else has
 }
 
 // Loader reads a manifest.

@@ -223,19 +223,19 @@ func (o *saves) watch(ctx context.Context, id string) {
 	}
 }
 
-// missed finds saves that are newer than the generation they belong into.
+// missed finds saves that are newer than what their service was made of.
 func (o *saves) missed(ctx context.Context, id string) {
 	p := o.d.Present()
 	made := map[string]time.Time{}
 	var oldest time.Time
 	for name := range o.projects[id].parts {
-		g, ok := p.State.Service(serviceName(id, name)).Newest()
-		if !ok || g.Made.IsZero() {
+		at := p.State.Service(serviceName(id, name)).Made
+		if at.IsZero() {
 			continue
 		}
-		made[name] = g.Made
-		if oldest.IsZero() || g.Made.Before(oldest) {
-			oldest = g.Made
+		made[name] = at
+		if oldest.IsZero() || at.Before(oldest) {
+			oldest = at
 		}
 	}
 	if oldest.IsZero() {

@@ -85,4 +85,5 @@ const (
 	EventPhase   = "phase"
 	EventExit    = "exit"
 	EventDaemon  = "daemon"
+	EventWatch   = "watch" // of files: what could not be watched, or waits
 )

@@ -118,6 +118,8 @@ func (d *Daemon) apply(dr *draft, m message) {
 		dr.events = append(dr.events, m.event)
 	case m.gateway != nil:
 		d.reported(dr, *m.gateway)
+	case m.note != nil:
+		dr.note(*m.note)
 	case m.ports != nil:
 		d.unreachable = m.ports.problems
 	case m.link != nil && m.link.attached:

@@ -135,8 +135,8 @@ func (e *edit) blocked() bool {
 // generate makes a new generation.
 func (t *step) generate(e *edit) {
 	e.Last++
+	e.Made = t.now
 	g := Generation{
-		Made:   t.now,
 		Number: e.Last, Plan: e.Plan, Nonce: e.Want.Nonce, Trigger: e.Trigger, Phase: PhasePending, Since: t.now,
 	}
 	if e.Plan.Build {

@@ -147,6 +147,9 @@ type Service struct {
 	// Owed is the save of which the running generation is still to be told by
 	// Plan.Signal, in the words of Changed; empty when there is none.
 	Owed string `json:",omitempty"`
+	// Made is when the newest generation was decided on, or one was spared by
+	// Plan.Reload: what was saved before that needs nothing any more.
+	Made time.Time `json:",omitzero"`
 	// Trigger is why the newest generation was made, or the next one will be.
 	Trigger string `json:",omitempty"`
 	// Generations are those that live, or ended last, in rising order: at
@@ -171,7 +174,6 @@ type Generation struct {
 	Number    uint64
 	Plan      Plan // as it was when the generation was made
 	Nonce     uint64
-	Made      time.Time // when it was decided on: what is saved later is not in it
 	Trigger   string    `json:",omitempty"` // why it was made, in the user's words: "cart/main.go changed"
 	Built     bool      // its build succeeded
 	Phase     Phase

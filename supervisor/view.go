@@ -88,7 +88,7 @@ func (s Service) Why() Cause {
 func (s Service) Same(other Service) bool {
 	return s.Want == other.Want && s.Last == other.Last && s.Routed == other.Routed && s.Served == other.Served &&
 		s.Held == other.Held && s.Awake == other.Awake && s.Asleep == other.Asleep && s.Owed == other.Owed &&
-		s.Gone == other.Gone && s.Orphan == other.Orphan && s.Trigger == other.Trigger &&
+		s.Gone == other.Gone && s.Orphan == other.Orphan && s.Trigger == other.Trigger && s.Made.Equal(other.Made) &&
 		s.Rejected == other.Rejected && s.Cause == other.Cause && s.Plan.alike(other.Plan) &&
 		sameSlice(s.Plan.DependsOn, other.Plan.DependsOn) && sameSlice(s.Generations, other.Generations)
 }

@@ -38,7 +38,7 @@ func load(_ context.Context, req daemon.LoadRequest) (daemon.Loaded, error) {
 	return daemon.Loaded{Project: project, Order: p.Order, Wanted: wanted, Warnings: warnings}, nil
 }
 
-func service(s *manifest.Service) daemon.Service {
+func service(s manifest.Service) daemon.Service {
 	out := daemon.Service{
 		Name: s.Name, Plan: s.Plan, Spec: s.Spec, Build: s.Build, Profiles: s.Profiles,
 		URLs: s.URLs, Origins: s.Origins, Taken: s.Taken, BuildTimeout: s.BuildTimeout,
