@@ -26,6 +26,14 @@ type Spec struct {
 	Replicas    int               // at least 1
 	Ports       []Port            `json:",omitempty"`
 
+	// Sockets are given to each instance as LISTEN_FDS, LISTEN_FDNAMES and
+	// LISTEN_PID say (sd_listen_fds(3)), in this order. Each address must have
+	// been declared by Listen and be bound: what was not is Unavailable. They
+	// block, as systemd's do; a program that shares one with its successor is
+	// well advised to make it not do so. A probe of their ports says nothing
+	// of one instance: the kernel accepts, or another generation answers.
+	Sockets []Socket `json:",omitempty"`
+
 	Ready        *Probe        // nil: ready as soon as it has been exec'd
 	ReadyTimeout time.Duration // an instance not ready within it is killed and counts as failed; 0: no limit
 
