@@ -41,6 +41,23 @@ type Runtime interface {
 	// stead's gateway. The process runtime has none and does nothing.
 	Route(ctx context.Context, id ID) error
 
+	// Listen declares all sockets that are wanted from now on: new ones are
+	// bound, those that are not named are closed as soon as no generation
+	// that has not ended was given them by Spec.Sockets, and the rest stays
+	// the very same, whatever was declared before and by whom. The answer has
+	// one status for each of sockets, in their order; what cannot be bound is
+	// tried again by the next Listen and not before.
+	Listen(ctx context.Context, sockets []Socket) ([]SocketStatus, error)
+
+	// Signal sends a signal ("HUP", "SIGHUP") to the first process of each
+	// live instance. An unknown ID is NotFound, a generation of which nothing
+	// runs now is Unavailable, a name that means no signal is Invalid.
+	Signal(ctx context.Context, id ID, signal string) error
+
+	// Inspect looks at the live instances of the generations. Those that are
+	// not known, or have none, are left out.
+	Inspect(ctx context.Context, ids []ID) ([]Inspection, error)
+
 	// Watch calls fn with the full present (see event.go), then one Synced,
 	// then every change, until ctx ends or fn fails; it returns that error.
 	// Calls of one Watch never overlap. Delivery is at least once: what was
@@ -80,6 +97,8 @@ type Description struct {
 const (
 	CapabilityTerminal = "terminal" // attach and exec
 	CapabilityCgroup   = "cgroup"   // whole trees are ended by cgroup.kill
+	CapabilitySockets  = "sockets"  // Listen, Spec.Sockets and Signal
+	CapabilityInspect  = "inspect"  // Inspect knows whether an instance is halted
 )
 
 // Handle is what a runtime needs to find a generation again. It is stored and

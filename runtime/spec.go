@@ -26,8 +26,12 @@ type Spec struct {
 	Replicas    int               // at least 1
 	Ports       []Port            `json:",omitempty"`
 
-	// Sockets are given to each instance as LISTEN_FDS. The runtime binds each
-	// address once and keeps it over generations.
+	// Sockets are given to each instance as LISTEN_FDS, LISTEN_FDNAMES and
+	// LISTEN_PID say (sd_listen_fds(3)), in this order. Each address must have
+	// been declared by Listen and be bound: what was not is Unavailable. They
+	// block, as systemd's do; a program that shares one with its successor is
+	// well advised to make it not do so. A probe of their ports says nothing
+	// of one instance: the kernel accepts, or another generation answers.
 	Sockets []Socket `json:",omitempty"`
 
 	Ready        *Probe        // nil: ready as soon as it has been exec'd
@@ -59,12 +63,6 @@ type Port struct {
 	Name     string // "http"; upper-cased in $PORT_HTTP
 	Number   int    // 0: the runtime picks a private one per instance
 	Protocol string // "http", "tcp"
-}
-
-// Socket is a listening TCP socket that the runtime owns.
-type Socket struct {
-	Name    string // project/service/port
-	Address string // 127.0.0.1:9001
 }
 
 // Limits are for the whole tree of one instance, what it runs beside it (an

@@ -174,8 +174,8 @@ type Generation struct {
 	Number    uint64
 	Plan      Plan // as it was when the generation was made
 	Nonce     uint64
-	Trigger   string    `json:",omitempty"` // why it was made, in the user's words: "cart/main.go changed"
-	Built     bool      // its build succeeded
+	Trigger   string `json:",omitempty"` // why it was made, in the user's words: "cart/main.go changed"
+	Built     bool   // its build succeeded
 	Phase     Phase
 	Since     time.Time // of Phase
 	Deadline  time.Time // draining: when it is stopped; else zero

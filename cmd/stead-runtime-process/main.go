@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"strconv"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"github.com/stead-dev/stead/runtime"
 	"github.com/stead-dev/stead/runtime/logs"
 	"github.com/stead-dev/stead/runtime/plugin"
+	"github.com/stead-dev/stead/runtime/sockets"
 )
 
 // gcPercent trades CPU, of which little is used, for memory, which is there
@@ -70,7 +72,7 @@ func serve(dir, state, logDir string, log *slog.Logger) error {
 	o.Open = func() (runtime.Runtime, error) { // ends what a predecessor left: only once the lock is ours
 		var err error
 		store = logs.Open(logDir, keep)
-		rt, err = process.New(process.Options{Dir: state, Logs: process.LogsIn(store), Log: log, Nonce: o.Nonce, Build: version})
+		rt, err = process.New(process.Options{Dir: state, Logs: process.LogsIn(store), Log: log, Nonce: o.Nonce, Build: version, Sockets: filepath.Join(dir, sockets.FileName)})
 		return rt, err
 	}
 	err := plugin.Serve(context.Background(), o)

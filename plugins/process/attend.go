@@ -123,8 +123,8 @@ func (in *instance) stayReady(ctx context.Context, k *keeper, t *teller) {
 			if ctx.Err() != nil {
 				return
 			}
-			if failed++; err == nil {
-				seen, failed = runtime.Readiness{Ready: true}, 0
+			if failed = in.count(failed, err); err == nil {
+				seen = runtime.Readiness{Ready: true}
 			} else if !seen.Ready || failed >= cmp.Or(probe.Failures, liveFailures) {
 				seen = runtime.Readiness{Detail: err.Error()}
 			}
@@ -164,16 +164,26 @@ func (in *instance) untilSick(ctx context.Context, k *keeper) {
 		if ctx.Err() != nil {
 			return
 		}
-		if failed++; err == nil {
-			failed = 0
-		}
-		if failed >= most {
+		if failed = in.count(failed, err); failed >= most {
 			sick.why = fmt.Sprintf("liveness probe failed %s: %s", times(failed), err)
 			k.box.post(sick)
 			return
 		}
 		timer.Reset(every)
 	}
+}
+
+// count returns how many probes have failed in a row. While somebody has the
+// instance in a debugger none counts, nor does the first one after that: its
+// interval was not the instance's own.
+func (in *instance) count(failed int, err error) int {
+	switch {
+	case err == nil:
+		return 0
+	case in.halted() != "":
+		return -1
+	}
+	return failed + 1
 }
 
 func times(n int) string {

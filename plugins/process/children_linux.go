@@ -38,11 +38,14 @@ func reapNext(before func(pid int)) (int, syscall.WaitStatus) {
 	}
 }
 
+// sigchldPID is where siginfo_t has si_pid: behind three ints, aligned for the
+// union's pointers.
+const sigchldPID = (3*4 + word - 1) &^ (word - 1)
+
+const word = unsafe.Sizeof(uintptr(0))
+
 // peekZombie returns a child that has ended without reaping it.
 func peekZombie() int {
-	// siginfo_t puts si_pid behind three ints, aligned for the union's pointers.
-	const word = unsafe.Sizeof(uintptr(0))
-	const offset = (3*4 + word - 1) &^ (word - 1)
 	for {
 		var info unix.Siginfo
 		err := unix.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
@@ -52,7 +55,7 @@ func peekZombie() int {
 		if err != nil { // ECHILD: there are no children at all
 			return 0
 		}
-		return int(*(*int32)(unsafe.Add(unsafe.Pointer(&info), offset)))
+		return int(*(*int32)(unsafe.Add(unsafe.Pointer(&info), sigchldPID)))
 	}
 }
 

@@ -33,7 +33,7 @@ func environment(spec *runtime.Spec, stead map[string]string, ports map[string]i
 		}
 	}
 	env["PWD"] = spec.Dir // the user's is that of another directory
-	for _, key := range []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"} {
+	for _, key := range []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID"} {
 		delete(env, key) // meant for whoever the user's environment is from
 	}
 	if spec.Terminal && env["TERM"] == "" {

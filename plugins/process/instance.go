@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"strconv"
@@ -46,6 +47,12 @@ func (k *keeper) launch(id runtime.InstanceID) (*instance, error) {
 	}
 	env := environment(k.spec, k.r.options.Environment, ports, id.String())
 	path, err := k.executable(env)
+	if err != nil {
+		return nil, err
+	}
+	if len(k.spec.Sockets) > 0 {
+		err = refused(k.spec.Command[0], path)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -98,17 +105,22 @@ func (in *instance) exec(k *keeper, path string, env []string) error {
 	}
 	defer stdio.close()
 	attr := &syscall.ProcAttr{Dir: k.spec.Dir, Env: env, Files: stdio.fds(), Sys: &syscall.SysProcAttr{Setsid: true}}
+	file, argv := path, k.spec.Command
+	if given := k.spec.Sockets; len(given) > 0 {
+		attr.Env, attr.Files = socketVariables(env, given), append(attr.Files, k.r.listeners.of(given)...)
+		file, argv = throughShell(path, argv, attr.Env, path == k.path)
+	}
 	if in.screen != nil {
 		attr.Sys.Setctty, attr.Sys.Ctty = true, 0
 	}
 	in.tree = k.r.children.plant(in.id.String(), group)
-	in.child, err = k.r.children.start(in.tree, path, k.spec.Command, attr)
+	in.child, err = k.r.children.start(in.tree, file, argv, attr)
 	if err != nil {
 		k.r.uproot(in.tree)
 		for _, f := range in.output {
 			f.Close()
 		}
-		return explainExec(k.spec.Command[0], path, err)
+		return explainExec(k.spec.Command[0], file, err)
 	}
 	in.copyOutput(k.out)
 	if in.notices != nil {
@@ -132,13 +144,22 @@ func (k *keeper) vacant(ports map[string]int) error {
 		return nil
 	}
 	port := ports[probe.Port]
-	if !taken(context.Background(), port) {
+	if k.givenPort(port) || !taken(context.Background(), port) {
 		return nil
 	}
-	if who := holder(port); who != "" {
+	if who := holder(func(a netip.AddrPort) bool { return int(a.Port()) == port }); who != "" {
 		return fmt.Errorf("port %d is already taken by %s", port, who)
 	}
 	return fmt.Errorf("port %d is already taken", port)
+}
+
+// givenPort reports whether one of the sockets that instances are given is on
+// port: it is the runtime that listens there.
+func (k *keeper) givenPort(port int) bool {
+	return slices.ContainsFunc(k.spec.Sockets, func(s runtime.Socket) bool {
+		address, err := socketAddress(s)
+		return err == nil && int(address.Port()) == port
+	})
 }
 
 // stdio is the child's side of its standard streams.

@@ -28,6 +28,7 @@ type replica struct {
 	recent  []time.Time   // restarts within Restart.Window
 	until   time.Time     // waiting: when to start; running: when to kill it
 	late    bool          // running: until is the end of ReadyTimeout, not of a grace
+	halted  bool          // late: when it was last looked at, a debugger held it
 	ready   bool          //
 	since   time.Time     // ready since
 	steady  bool          // it was ready for steadyAfter, and is not any more
@@ -50,6 +51,7 @@ type fact struct {
 	replica, attempt int
 	readiness        runtime.Readiness   // factProbed
 	why              string              // factSick
+	halted           bool                // factLooked
 	exit             runtime.Exit        // factExited, also for a start that failed
 	stop             runtime.StopRequest // factStop
 }
@@ -60,7 +62,8 @@ const (
 	factBegin factKind = iota
 	factStarted
 	factProbed
-	factSick // Live has failed too often
+	factSick   // Live has failed too often
+	factLooked // the answer to decideLook
 	factExited
 	factTimer
 	factStop
@@ -79,6 +82,7 @@ const (
 	decideStart  decisionKind = iota
 	decideSignal              // Spec.Stop.Signal to the process group
 	decideKill                // SIGKILL to the process group; the tree follows
+	decideLook                // whether it is halted, and not to blame for being late
 )
 
 // What a spec that says nothing gets. Without a least delay a service that
@@ -87,6 +91,7 @@ const (
 	defaultMin  = 100 * time.Millisecond
 	defaultMax  = 30 * time.Second
 	steadyAfter = time.Second // of ready: the next restart is immediate
+	haltedEvery = time.Second // an instance that is late and halted is looked at again
 )
 
 func newKeep(spec *runtime.Spec) *keep {
@@ -98,7 +103,7 @@ func (k *keep) step(now time.Time, f fact) []decision {
 	switch f.kind {
 	case factStop:
 		return append(k.stop(now, f.stop), k.due(now)...)
-	case factStarted, factProbed, factSick, factExited:
+	case factStarted, factProbed, factSick, factLooked, factExited:
 		if r := &k.replicas[f.replica]; r.attempt == f.attempt && r.alive() {
 			return append(k.told(now, r, f), k.due(now)...)
 		}
@@ -120,8 +125,31 @@ func (k *keep) told(now time.Time, r *replica, f fact) []decision {
 		if r.phase == replicaRunning {
 			return []decision{{kind: decideKill, replica: f.replica, attempt: f.attempt, why: f.why}}
 		}
+	case factLooked:
+		return k.looked(now, r, f)
 	case factExited:
 		return k.exited(now, r, f.exit)
+	}
+	return nil
+}
+
+// looked ends an instance whose ReadyTimeout is over, unless it is halted.
+// When somebody lets it go on, its time begins anew: how much of it had
+// passed before it was halted is not known.
+func (k *keep) looked(now time.Time, r *replica, f fact) []decision {
+	switch was := r.halted; {
+	case !r.late || r.phase != replicaRunning:
+	case f.halted:
+		r.halted = true
+	case was:
+		r.halted, r.until = false, now.Add(k.spec.ReadyTimeout)
+	default:
+		r.until, r.late = time.Time{}, false // killed once; the exit is certain to come
+		why := fmt.Sprintf("not ready within %s", k.spec.ReadyTimeout)
+		if r.detail != "" {
+			why += ": " + r.detail
+		}
+		return []decision{{kind: decideKill, replica: f.replica, attempt: f.attempt, why: why}}
 	}
 	return nil
 }
@@ -271,18 +299,14 @@ func (k *keep) due(now time.Time) []decision {
 				k.restarts++
 			}
 			r.attempt++
-			r.phase, r.until, r.detail = replicaRunning, time.Time{}, ""
+			r.phase, r.until, r.detail, r.halted = replicaRunning, time.Time{}, "", false
 			todo = append(todo, decision{kind: decideStart, replica: i, attempt: r.attempt})
+		case r.late:
+			r.until = now.Add(haltedEvery)
+			todo = append(todo, decision{kind: decideLook, replica: i, attempt: r.attempt})
 		case !r.until.IsZero():
-			d := decision{kind: decideKill, replica: i, attempt: r.attempt}
-			if r.late {
-				d.why = fmt.Sprintf("not ready within %s", k.spec.ReadyTimeout)
-				if r.detail != "" {
-					d.why += ": " + r.detail
-				}
-			}
 			r.until = time.Time{} // killed once; the exit is certain to come
-			todo = append(todo, d)
+			todo = append(todo, decision{kind: decideKill, replica: i, attempt: r.attempt})
 		}
 	}
 	return todo

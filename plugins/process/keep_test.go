@@ -97,7 +97,16 @@ func TestKeep(t *testing.T) {
 		}},
 		{"ready timeout", runtime.Spec{Ready: probe, ReadyTimeout: time.Second}, []line{
 			{"0s", "begin", "start0.1 " + R}, {"0s", "started", R}, {"0.5s", "unready nobody there", R},
-			{"1s", "timer", "kill0.1(not ready within 1s: nobody there) " + R}, {"5s", "timer", R},
+			{"1s", "timer", "look0.1 " + R}, {"1s", "free", "kill0.1(not ready within 1s: nobody there) " + R}, {"5s", "timer", R},
+		}},
+		{"ready timeout in a debugger: it begins anew", runtime.Spec{Ready: probe, ReadyTimeout: 5 * time.Second}, []line{
+			{"0s", "begin", "start0.1 " + R}, {"0s", "started", R}, {"5s", "timer", "look0.1 " + R}, {"5s", "halted", R},
+			{"5.9s", "timer", R}, {"6s", "timer", "look0.1 " + R}, {"6s", "halted", R}, {"7s", "timer", "look0.1 " + R},
+			{"7s", "free", R}, {"11s", "timer", R}, {"12s", "timer", "look0.1 " + R}, {"12s", "free", "kill0.1(not ready within 5s) " + R},
+		}},
+		{"a stop does not wait for a debugger", runtime.Spec{Ready: probe, ReadyTimeout: time.Second, Stop: runtime.Stop{Grace: time.Second}}, []line{
+			{"0s", "begin", "start0.1 " + R}, {"0s", "started", R}, {"1s", "timer", "look0.1 " + R}, {"1s", "stop", "signal0.1 " + G},
+			{"1s", "halted", G}, {"2s", "timer", "kill0.1 " + G}, {"2s", "free", G},
 		}},
 		{"ready in time", runtime.Spec{Ready: probe, ReadyTimeout: time.Second}, []line{
 			{"0s", "begin", "start0.1 " + R}, {"0s", "started", R}, {"0.5s", "ready", R}, {"1s", "timer", R},
@@ -149,7 +158,7 @@ func TestKeep(t *testing.T) {
 				}
 				var got []string
 				for _, d := range k.step(begin.Add(at), parseFact(k, l.fact)) {
-					text := fmt.Sprintf("%s%d.%d", [...]string{"start", "signal", "kill"}[d.kind], d.replica, d.attempt)
+					text := fmt.Sprintf("%s%d.%d", [...]string{"start", "signal", "kill", "look"}[d.kind], d.replica, d.attempt)
 					if d.why != "" {
 						text += "(" + d.why + ")"
 					}
@@ -193,6 +202,8 @@ func parseFact(k *keep, text string) fact {
 		fmt.Sscan(rest, &f.exit.Code)
 	case "sick":
 		f.kind, f.why = factSick, rest
+	case "halted", "free":
+		f.kind, f.halted = factLooked, verb == "halted"
 	case "expected":
 		f.kind, f.exit.Expected = factExited, true
 		fmt.Sscan(rest, &f.exit.Code)

@@ -75,6 +75,7 @@ func (k *keeper) run() {
 	defer k.r.work.Done()
 	defer close(k.finished)
 	defer k.out.Close()
+	defer k.r.listeners.let(k.spec.ID)
 	defer k.releasePorts()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -173,6 +174,9 @@ func (k *keeper) do(d decision) []fact {
 	case in == nil || in.id.Attempt != d.attempt:
 	case d.kind == decideSignal:
 		k.r.children.signal(in.child, k.signal)
+		k.r.children.signal(in.child, syscall.SIGCONT) // one that is stopped heeds nothing before
+	case d.kind == decideLook:
+		return []fact{{kind: factLooked, replica: d.replica, attempt: d.attempt, halted: in.halted() != ""}}
 	case d.kind == decideKill:
 		in.why = d.why
 		k.r.children.signal(in.child, syscall.SIGKILL)

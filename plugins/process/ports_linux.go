@@ -2,7 +2,10 @@ package process
 
 import (
 	"bufio"
+	"encoding/binary"
+	"encoding/hex"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -21,37 +24,50 @@ func firstEphemeral() int {
 	return 32768
 }
 
-// holder says who listens on port: "pid 123 (postgres)", or "" when that
-// cannot be seen, as with processes of other users.
-func holder(port int) string {
-	socket := listener(port)
-	if socket == "" {
+// holder says who listens where matches wants to know: "pid 123 (postgres)", or
+// "" when that cannot be seen, as with processes of other users.
+func holder(matches func(netip.AddrPort) bool) string {
+	sockets := listening(matches)
+	if len(sockets) == 0 {
 		return ""
 	}
 	found := ""
 	_ = eachProcess(func(pid int) {
-		if found != "" {
-			return
-		}
-		dir := fmt.Sprintf("/proc/%d/fd", pid)
-		entries, err := os.ReadDir(dir)
-		if err != nil {
-			return
-		}
-		for _, e := range entries {
-			if to, err := os.Readlink(filepath.Join(dir, e.Name())); err == nil && to == socket {
-				name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-				found = fmt.Sprintf("pid %d (%s)", pid, strings.TrimSpace(string(name)))
-				return
-			}
+		if found == "" && len(held(pid, sockets)) > 0 {
+			found = fmt.Sprintf("pid %d (%s)", pid, programName(pid))
 		}
 	})
 	return found
 }
 
-// listener returns the socket that listens on port as /proc/PID/fd shows it.
-func listener(port int) string {
-	const listening = "0A" // TCP_LISTEN, include/net/tcp_states.h
+func programName(pid int) string {
+	name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	return strings.TrimSpace(string(name))
+}
+
+// held returns where the process listens, by the sockets that listening found.
+func held(pid int, sockets map[string]netip.AddrPort) []netip.AddrPort {
+	dir := fmt.Sprintf("/proc/%d/fd", pid)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil
+	}
+	var all []netip.AddrPort
+	for _, e := range entries {
+		if to, err := os.Readlink(filepath.Join(dir, e.Name())); err == nil {
+			if address, ok := sockets[to]; ok {
+				all = append(all, address)
+			}
+		}
+	}
+	return all
+}
+
+// listening returns the sockets that listen at an address that matches, by the
+// names that /proc/PID/fd has for them (proc_pid_net(5)).
+func listening(matches func(netip.AddrPort) bool) map[string]netip.AddrPort {
+	const state = "0A" // TCP_LISTEN, include/net/tcp_states.h
+	sockets := map[string]netip.AddrPort{}
 	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
 		f, err := os.Open(table)
 		if err != nil {
@@ -60,14 +76,29 @@ func listener(port int) string {
 		defer f.Close()
 		for lines := bufio.NewScanner(f); lines.Scan(); {
 			fields := strings.Fields(lines.Text())
-			if len(fields) < 10 || fields[3] != listening {
+			if len(fields) < 10 || fields[3] != state {
 				continue
 			}
-			_, hex, _ := strings.Cut(fields[1], ":")
-			if n, err := strconv.ParseUint(hex, 16, 16); err == nil && int(n) == port {
-				return "socket:[" + fields[9] + "]"
+			if address, ok := tableAddress(fields[1]); ok && matches(address) {
+				sockets["socket:["+fields[9]+"]"] = address
 			}
 		}
 	}
-	return ""
+	return sockets
+}
+
+// tableAddress reads "0100007F:2329": words of the machine's own byte order,
+// and the port in the reader's.
+func tableAddress(text string) (netip.AddrPort, bool) {
+	words, port, _ := strings.Cut(text, ":")
+	raw, err := hex.DecodeString(words)
+	number, err2 := strconv.ParseUint(port, 16, 16)
+	if err != nil || err2 != nil || len(raw)%4 != 0 {
+		return netip.AddrPort{}, false
+	}
+	for i := 0; i < len(raw); i += 4 {
+		binary.NativeEndian.PutUint32(raw[i:], binary.BigEndian.Uint32(raw[i:]))
+	}
+	address, ok := netip.AddrFromSlice(raw)
+	return netip.AddrPortFrom(address.Unmap(), uint16(number)), ok
 }

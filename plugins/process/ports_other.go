@@ -2,8 +2,10 @@
 
 package process
 
+import "net/netip"
+
 // firstEphemeral is where IANA's range begins, the default of macOS and the BSDs.
 func firstEphemeral() int { return 49152 }
 
 // holder cannot be found without root or another program here.
-func holder(int) string { return "" }
+func holder(func(netip.AddrPort) bool) string { return "" }

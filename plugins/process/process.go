@@ -17,6 +17,8 @@
 //     end.
 //   - the sweeper (sweep.go) ends what is left of trees, for all in one go.
 //   - the journal (journal.go) keeps what Watch tells.
+//   - listeners (listeners.go) are all sockets that services and the gateway
+//     accept from; generations hold those of their spec.
 //   - records (records.go) are what a later Runtime needs should this die.
 //
 // Everything exported may be called concurrently. Every goroutine ends before
@@ -38,6 +40,7 @@ import (
 	"time"
 
 	"github.com/stead-dev/stead/runtime"
+	"github.com/stead-dev/stead/runtime/sockets"
 )
 
 // Options of New. Dir, Logs and Nonce are required.
@@ -53,6 +56,10 @@ type Options struct {
 	// DisableCgroups makes the runtime do without cgroups where it could have
 	// them. Trees are then ended by marks alone (mark_linux.go).
 	DisableCgroups bool
+
+	// Sockets is the path of the Unix socket that hands out what Listen has
+	// bound (runtime/sockets), in a directory of mode 0700; "": there is none.
+	Sockets string
 }
 
 // Logs takes the output of services, and gives it back. runtime/logs has the
@@ -76,21 +83,23 @@ type Writer interface {
 
 // Runtime runs generations as child processes. See New.
 type Runtime struct {
-	options  Options
-	log      *slog.Logger
-	now      func() time.Time
-	children *children
-	sweeper  *sweeper
-	journal  *journal
-	records  *records
-	ports    *ports
-	cgroups  *cgroups      // nil: none
-	sockets  atomic.Uint64 // for sd_notify, made so far
-	oom      *oomWatch
-	null     *os.File       // stdin of services
-	pipes    chan os.Signal // takes SIGPIPE, so that children do not inherit that it is ignored
-	done     chan struct{}  // closed at the end of Shutdown and Close
-	work     sync.WaitGroup // keepers and sessions
+	options   Options
+	log       *slog.Logger
+	now       func() time.Time
+	children  *children
+	sweeper   *sweeper
+	journal   *journal
+	records   *records
+	ports     *ports
+	listeners *listeners
+	lender    *sockets.Server // nil: nobody is handed one
+	cgroups   *cgroups        // nil: none
+	sockets   atomic.Uint64   // for sd_notify, made so far
+	oom       *oomWatch
+	null      *os.File       // stdin of services
+	pipes     chan os.Signal // takes SIGPIPE, so that children do not inherit that it is ignored
+	done      chan struct{}  // closed at the end of Shutdown and Close
+	work      sync.WaitGroup // keepers and sessions
 
 	mu       sync.Mutex
 	keepers  map[runtime.ID]*keeper
@@ -125,15 +134,22 @@ func New(o Options) (*Runtime, error) {
 	}
 	r := &Runtime{
 		options: o, log: o.Log, now: o.Now, null: null,
-		journal:  newJournal(o.Now),
-		ports:    newPorts(o.Now, o.Nonce),
-		done:     make(chan struct{}),
-		keepers:  map[runtime.ID]*keeper{},
-		lost:     map[runtime.ID]string{},
-		sessions: map[*runSession]struct{}{},
+		journal:   newJournal(o.Now),
+		ports:     newPorts(o.Now, o.Nonce),
+		listeners: newListeners(),
+		done:      make(chan struct{}),
+		keepers:   map[runtime.ID]*keeper{},
+		lost:      map[runtime.ID]string{},
+		sessions:  map[*runSession]struct{}{},
 	}
 	closeOnExec(3) // what our own parent left open is not for services
 	if err := r.inherit(); err != nil {
+		null.Close()
+		return nil, err
+	}
+	if err := r.lend(); err != nil {
+		r.records.close()
+		r.cgroups.close()
 		null.Close()
 		return nil, err
 	}
@@ -170,6 +186,16 @@ func (r *Runtime) inherit() error {
 	return nil
 }
 
+// lend starts the server that hands out sockets.
+func (r *Runtime) lend() (err error) {
+	if r.options.Sockets != "" {
+		if r.lender, err = sockets.Serve(r.options.Sockets, r.listeners.duplicate, r.log); err != nil {
+			return fmt.Errorf("process runtime: %w", err)
+		}
+	}
+	return nil
+}
+
 // reportLost puts what an earlier runtime took along into the journal.
 func (r *Runtime) reportLost(old *recorded) {
 	for _, g := range old.unfinished() {
@@ -196,7 +222,10 @@ func (r *Runtime) Describe(_ context.Context, version int) (runtime.Description,
 	}
 	d := runtime.Description{
 		Name: "process", Version: version, Build: r.options.Build, PID: os.Getpid(), Nonce: r.options.Nonce,
-		Capabilities: []string{runtime.CapabilityTerminal}, Goroutines: goruntime.NumGoroutine(),
+		Capabilities: []string{runtime.CapabilityTerminal, runtime.CapabilitySockets}, Goroutines: goruntime.NumGoroutine(),
+	}
+	if inspects {
+		d.Capabilities = append(d.Capabilities, runtime.CapabilityInspect)
 	}
 	if r.cgroups != nil {
 		d.Capabilities = append(d.Capabilities, runtime.CapabilityCgroup)

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,6 +35,19 @@ func (s *screens) set(replica int, in *instance) {
 		s.by = map[int]*instance{}
 	}
 	s.by[replica] = in
+}
+
+// all returns the instances that run.
+func (s *screens) all() []*instance {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []*instance
+	for _, replica := range slices.Sorted(maps.Keys(s.by)) {
+		if in := s.by[replica]; in != nil {
+			all = append(all, in)
+		}
+	}
+	return all
 }
 
 // find returns the screen of the instance, or with attempt 0 of whichever runs

@@ -37,6 +37,10 @@ func (r *Runtime) Close() {
 	}
 	r.mu.Unlock()
 	r.work.Wait()
+	if r.lender != nil {
+		r.lender.Close()
+	}
+	r.listeners.close()
 	r.sweeper.close()
 	r.children.close()
 	r.journal.close()

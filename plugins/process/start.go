@@ -33,6 +33,9 @@ func (r *Runtime) Start(_ context.Context, spec runtime.Spec) (runtime.Handle, e
 	case ok:
 		return runtime.Handle{}, fmt.Errorf("start %s: another spec has this number already: %w", spec.ID.Label(), runtime.Conflict)
 	}
+	if err := r.listeners.hold(spec.ID, spec.Sockets); err != nil {
+		return runtime.Handle{}, fmt.Errorf("start %s: %w", spec.ID.Label(), err)
+	}
 	k := newKeeper(r, &spec, hash)
 	r.keepers[spec.ID] = k
 	r.records.generation(spec.ID, hash)
@@ -110,6 +113,9 @@ func validate(spec *runtime.Spec) error {
 		return invalid("use no, on-failure or always", "unknown restart policy %q", spec.Restart.Policy)
 	}
 	if err := validatePorts(spec, invalid); err != nil {
+		return err
+	}
+	if err := validateSockets(spec, invalid); err != nil {
 		return err
 	}
 	return validateProbes(spec, invalid)

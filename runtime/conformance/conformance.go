@@ -89,13 +89,14 @@ func (p *pids) all() []int {
 type testCase struct {
 	name      string
 	run       func(t *testing.T, s *suite)
-	processes bool // needs Harness.Processes
-	served    bool // needs Harness.Served
+	processes bool   // needs Harness.Processes
+	served    bool   // needs Harness.Served
+	needs     string // a capability: skipped where it is missing
 }
 
 // Run runs all cases that h allows.
 func Run(t *testing.T, h Harness) {
-	all := slices.Concat(startCases, eventCases, restartCases, readyCases, stopCases, logCases, terminalCases, survivalCases)
+	all := slices.Concat(startCases, eventCases, restartCases, readyCases, stopCases, socketCases, haltCases, logCases, terminalCases, survivalCases)
 	for _, c := range all {
 		if c.processes && !h.Processes || c.served && !h.Served {
 			continue // nothing that this runtime promises
@@ -107,6 +108,9 @@ func Run(t *testing.T, h Harness) {
 			in := h.New(t)
 			s := &suite{h: h, in: in, rt: in.Runtime, temp: t.TempDir(), seen: new(pids)}
 			t.Cleanup(func() { s.end(t) })
+			if c.needs != "" && !s.can(t, c.needs) {
+				t.Skip("needs: the capability " + c.needs)
+			}
 			c.run(t, s)
 		})
 	}
@@ -126,6 +130,15 @@ func (s *suite) end(t *testing.T) {
 			}
 		}
 	}
+}
+
+// can reports whether the runtime has a capability.
+func (s *suite) can(t *testing.T, capability string) bool {
+	d, err := s.rt.Describe(t.Context(), runtime.ContractVersion)
+	if err != nil {
+		t.Fatalf("describe: %v", err)
+	}
+	return slices.Contains(d.Capabilities, capability)
 }
 
 // gone reports whether a process has ended.

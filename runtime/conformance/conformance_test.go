@@ -20,7 +20,7 @@ import (
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("SERVE_FAKE"); dir != "" {
 		err := plugin.Serve(context.Background(), plugin.ServeOptions{
-			Dir: dir, Runtime: fake.New(fake.Options{Script: script}), OrphanTTL: time.Minute,
+			Dir: dir, Runtime: fake.New(options), OrphanTTL: time.Minute,
 			Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 		})
 		if err != nil {
@@ -57,12 +57,14 @@ func script(spec runtime.Spec, instance runtime.InstanceID) fake.Act {
 	return act
 }
 
+var options = fake.Options{Script: script, Capabilities: []string{runtime.CapabilitySockets, runtime.CapabilityInspect}}
+
 func verbs(args ...string) []string { return args }
 
 func TestFake(t *testing.T) {
 	conformance.Run(t, conformance.Harness{
 		New: func(*testing.T) conformance.Instance {
-			return conformance.Instance{Runtime: fake.New(fake.Options{Script: script})}
+			return conformance.Instance{Runtime: fake.New(options)}
 		},
 		Command: verbs,
 	})

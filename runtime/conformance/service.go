@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -38,6 +39,9 @@ import (
 //	cat                  copies stdin to stdout
 //	tty                  writes "tty COLUMNSxROWS" or "no tty", then is cat
 //	pid                  writes its pid and runs
+//	accept WORD          says to whoever connects to its LISTEN_FDS: WORD, the
+//	                     number of the socket and its name; ends in order
+//	signals              writes "waiting", then the number of each SIGHUP it gets
 func service(args []string) int {
 	verb, args := args[0], args[1:]
 	switch verb {
@@ -85,6 +89,16 @@ func service(args []string) int {
 		return 0
 	case "tty":
 		return tty()
+	case "accept":
+		return accept(args[0])
+	case "signals":
+		heard := make(chan os.Signal, 1)
+		signal.Notify(heard, syscall.SIGHUP)
+		fmt.Println("waiting")
+		for n := 1; ; n++ {
+			<-heard
+			fmt.Println("hangup", n)
+		}
 	case "pid":
 		fmt.Println(os.Getpid())
 	default:
@@ -138,6 +152,46 @@ func serveGRPC() {
 	server := grpc.NewServer()
 	grpc_health_v1.RegisterHealthServer(server, health.NewServer())
 	panic(server.Serve(l))
+}
+
+// accept serves on what it was given until SIGTERM; who has been accepted by
+// then is answered.
+func accept(word string) int {
+	count, err := strconv.Atoi(os.Getenv("LISTEN_FDS"))
+	if pid := os.Getenv("LISTEN_PID"); err != nil || pid != strconv.Itoa(os.Getpid()) {
+		fmt.Fprintf(os.Stderr, "LISTEN_FDS %v, LISTEN_PID %q in process %d\n", err, pid, os.Getpid())
+		return 1
+	}
+	term := make(chan os.Signal, 1)
+	signal.Notify(term, syscall.SIGTERM)
+	names := strings.Split(os.Getenv("LISTEN_FDNAMES"), ":")
+	var work sync.WaitGroup
+	var listeners []net.Listener
+	for i := range count {
+		l, err := net.FileListener(os.NewFile(uintptr(3+i), names[i]))
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		listeners = append(listeners, l)
+		work.Go(func() {
+			for {
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
+				fmt.Fprintln(conn, word, i, names[i])
+				conn.Close()
+			}
+		})
+	}
+	fmt.Println("accepting")
+	<-term
+	for _, l := range listeners {
+		l.Close()
+	}
+	work.Wait()
+	return 0
 }
 
 func notify(text string) {

@@ -81,6 +81,24 @@ func (c *Client) Route(ctx context.Context, id runtime.ID) error {
 	return errorFromStatus(ctx, err)
 }
 
+// Listen implements runtime.Runtime.
+func (c *Client) Listen(ctx context.Context, sockets []runtime.Socket) ([]runtime.SocketStatus, error) {
+	res, err := c.rpc.Listen(ctx, listenToProto(sockets))
+	return statusesFromProto(res), errorFromStatus(ctx, tooOld(err))
+}
+
+// Signal implements runtime.Runtime.
+func (c *Client) Signal(ctx context.Context, id runtime.ID, signal string) error {
+	_, err := c.rpc.Signal(ctx, &runtimepb.SignalRequest{Id: idToProto(id), Signal: text(signal)})
+	return errorFromStatus(ctx, tooOld(err))
+}
+
+// Inspect implements runtime.Runtime.
+func (c *Client) Inspect(ctx context.Context, ids []runtime.ID) ([]runtime.Inspection, error) {
+	res, err := c.rpc.Inspect(ctx, inspectToProto(ids))
+	return inspectionsFromProto(res), errorFromStatus(ctx, tooOld(err))
+}
+
 // Watch implements runtime.Runtime. When the runtime is gone it returns
 // Unavailable.
 func (c *Client) Watch(ctx context.Context, fn func(runtime.Event) error) error {

@@ -35,6 +35,7 @@ func specToProto(s runtime.Spec) *runtimepb.Spec {
 	for _, port := range s.Ports {
 		p.Ports = append(p.Ports, &runtimepb.Port{Name: port.Name, Number: int64(port.Number), Protocol: port.Protocol})
 	}
+	p.Sockets = socketsToProto(s.Sockets)
 	return p
 }
 
@@ -68,6 +69,7 @@ func specFromProto(p *runtimepb.Spec) runtime.Spec {
 	for _, port := range p.GetPorts() {
 		s.Ports = append(s.Ports, runtime.Port{Name: port.GetName(), Number: int(port.GetNumber()), Protocol: port.GetProtocol()})
 	}
+	s.Sockets = socketsFromProto(p.GetSockets())
 	return s
 }
 

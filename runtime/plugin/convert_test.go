@@ -91,6 +91,10 @@ func TestRoundTrip(t *testing.T) {
 	t.Run("TerminalRequest", trip(openToProto, openFromProto))
 	t.Run("TerminalInput", trip(inputToProto, inputFromProto))
 	t.Run("TerminalOutput", trip(outputToProto, outputFromProto))
+	t.Run("Listen", trip(listenToProto, listenFromProto))
+	t.Run("SocketStatus", trip(statusesToProto, statusesFromProto))
+	t.Run("Inspect", trip(inspectToProto, inspectFromProto))
+	t.Run("Inspection", trip(inspectionsToProto, inspectionsFromProto))
 	t.Run("Stop", trip(
 		func(s stopCall) *runtimepb.StopRequest { return stopToProto(s.ID, s.How) },
 		func(p *runtimepb.StopRequest) stopCall { id, how := stopFromProto(p); return stopCall{id, how} }))

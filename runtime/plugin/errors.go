@@ -3,6 +3,8 @@ package plugin
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -81,6 +83,18 @@ func errorFromStatus(ctx context.Context, err error) error {
 		}
 	}
 	return err
+}
+
+// tooOld gives the answer of a runtime that was built before the rpc a text
+// for users. "unknown method" is how grpc's server begins it (server.go,
+// handleStream); what a runtime itself does not support says something else.
+func tooOld(err error) error {
+	s, ok := status.FromError(err)
+	if err == nil || !ok || s.Code() != codes.Unimplemented || !strings.HasPrefix(s.Message(), "unknown method") {
+		return err
+	}
+	old := fmt.Errorf("the runtime that runs is of an older release and cannot do this: %w", runtime.Unsupported)
+	return errorToStatus(runtime.WithHint(old, "have a new one started: stead daemon stop --services, then stead up"))
 }
 
 // remoteError has the text of the other side's error, which names its class

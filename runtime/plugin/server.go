@@ -139,6 +139,20 @@ func (s *server) Route(ctx context.Context, req *runtimepb.RouteRequest) (*runti
 	return &runtimepb.RouteResponse{}, s.runtime.Route(ctx, idFromProto(req.GetId()))
 }
 
+func (s *server) Listen(ctx context.Context, req *runtimepb.ListenRequest) (*runtimepb.ListenResponse, error) {
+	statuses, err := s.runtime.Listen(ctx, listenFromProto(req))
+	return statusesToProto(statuses), err
+}
+
+func (s *server) Signal(ctx context.Context, req *runtimepb.SignalRequest) (*runtimepb.SignalResponse, error) {
+	return &runtimepb.SignalResponse{}, s.runtime.Signal(ctx, idFromProto(req.GetId()), req.GetSignal())
+}
+
+func (s *server) Inspect(ctx context.Context, req *runtimepb.InspectRequest) (*runtimepb.InspectResponse, error) {
+	seen, err := s.runtime.Inspect(ctx, inspectFromProto(req))
+	return inspectionsToProto(seen), err
+}
+
 func (s *server) Watch(_ *runtimepb.WatchRequest, stream grpc.ServerStreamingServer[runtimepb.WatchResponse]) error {
 	return s.runtime.Watch(stream.Context(), func(e runtime.Event) error {
 		return stream.Send(&runtimepb.WatchResponse{Event: eventToProto(e)})

@@ -747,6 +747,7 @@ type Spec struct {
 	Live          *Probe                 `protobuf:"bytes,16,opt,name=live,proto3" json:"live,omitempty"`
 	SuccessCodes  []int64                `protobuf:"varint,17,rep,packed,name=success_codes,json=successCodes,proto3" json:"success_codes,omitempty"`
 	Limits        *Limits                `protobuf:"bytes,18,opt,name=limits,proto3" json:"limits,omitempty"`
+	Sockets       []*Socket              `protobuf:"bytes,19,rep,name=sockets,proto3" json:"sockets,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -903,6 +904,13 @@ func (x *Spec) GetSuccessCodes() []int64 {
 func (x *Spec) GetLimits() *Limits {
 	if x != nil {
 		return x.Limits
+	}
+	return nil
+}
+
+func (x *Spec) GetSockets() []*Socket {
+	if x != nil {
+		return x.Sockets
 	}
 	return nil
 }
@@ -2581,6 +2589,442 @@ func (x *TerminalResponse) GetExit() *Exit {
 	return nil
 }
 
+type Socket struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          []byte                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Address       string                 `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Socket) Reset() {
+	*x = Socket{}
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Socket) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Socket) ProtoMessage() {}
+
+func (x *Socket) ProtoReflect() protoreflect.Message {
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Socket.ProtoReflect.Descriptor instead.
+func (*Socket) Descriptor() ([]byte, []int) {
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *Socket) GetName() []byte {
+	if x != nil {
+		return x.Name
+	}
+	return nil
+}
+
+func (x *Socket) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+type ListenRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Sockets       []*Socket              `protobuf:"bytes,1,rep,name=sockets,proto3" json:"sockets,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListenRequest) Reset() {
+	*x = ListenRequest{}
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListenRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListenRequest) ProtoMessage() {}
+
+func (x *ListenRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListenRequest.ProtoReflect.Descriptor instead.
+func (*ListenRequest) Descriptor() ([]byte, []int) {
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *ListenRequest) GetSockets() []*Socket {
+	if x != nil {
+		return x.Sockets
+	}
+	return nil
+}
+
+type ListenResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Sockets       []*SocketStatus        `protobuf:"bytes,1,rep,name=sockets,proto3" json:"sockets,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListenResponse) Reset() {
+	*x = ListenResponse{}
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListenResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListenResponse) ProtoMessage() {}
+
+func (x *ListenResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListenResponse.ProtoReflect.Descriptor instead.
+func (*ListenResponse) Descriptor() ([]byte, []int) {
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *ListenResponse) GetSockets() []*SocketStatus {
+	if x != nil {
+		return x.Sockets
+	}
+	return nil
+}
+
+type SocketStatus struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Socket        *Socket                `protobuf:"bytes,1,opt,name=socket,proto3" json:"socket,omitempty"`
+	Error         string                 `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`
+	Hint          string                 `protobuf:"bytes,3,opt,name=hint,proto3" json:"hint,omitempty"`
+	Absent        bool                   `protobuf:"varint,4,opt,name=absent,proto3" json:"absent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SocketStatus) Reset() {
+	*x = SocketStatus{}
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SocketStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SocketStatus) ProtoMessage() {}
+
+func (x *SocketStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SocketStatus.ProtoReflect.Descriptor instead.
+func (*SocketStatus) Descriptor() ([]byte, []int) {
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *SocketStatus) GetSocket() *Socket {
+	if x != nil {
+		return x.Socket
+	}
+	return nil
+}
+
+func (x *SocketStatus) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *SocketStatus) GetHint() string {
+	if x != nil {
+		return x.Hint
+	}
+	return ""
+}
+
+func (x *SocketStatus) GetAbsent() bool {
+	if x != nil {
+		return x.Absent
+	}
+	return false
+}
+
+type SignalRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            *ID                    `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Signal        string                 `protobuf:"bytes,2,opt,name=signal,proto3" json:"signal,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignalRequest) Reset() {
+	*x = SignalRequest{}
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignalRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignalRequest) ProtoMessage() {}
+
+func (x *SignalRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignalRequest.ProtoReflect.Descriptor instead.
+func (*SignalRequest) Descriptor() ([]byte, []int) {
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *SignalRequest) GetId() *ID {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *SignalRequest) GetSignal() string {
+	if x != nil {
+		return x.Signal
+	}
+	return ""
+}
+
+type SignalResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignalResponse) Reset() {
+	*x = SignalResponse{}
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignalResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignalResponse) ProtoMessage() {}
+
+func (x *SignalResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignalResponse.ProtoReflect.Descriptor instead.
+func (*SignalResponse) Descriptor() ([]byte, []int) {
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{42}
+}
+
+type InspectRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ids           []*ID                  `protobuf:"bytes,1,rep,name=ids,proto3" json:"ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InspectRequest) Reset() {
+	*x = InspectRequest{}
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InspectRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InspectRequest) ProtoMessage() {}
+
+func (x *InspectRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InspectRequest.ProtoReflect.Descriptor instead.
+func (*InspectRequest) Descriptor() ([]byte, []int) {
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *InspectRequest) GetIds() []*ID {
+	if x != nil {
+		return x.Ids
+	}
+	return nil
+}
+
+type InspectResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Instances     []*Inspection          `protobuf:"bytes,1,rep,name=instances,proto3" json:"instances,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InspectResponse) Reset() {
+	*x = InspectResponse{}
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InspectResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InspectResponse) ProtoMessage() {}
+
+func (x *InspectResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InspectResponse.ProtoReflect.Descriptor instead.
+func (*InspectResponse) Descriptor() ([]byte, []int) {
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *InspectResponse) GetInstances() []*Inspection {
+	if x != nil {
+		return x.Instances
+	}
+	return nil
+}
+
+type Inspection struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Instance      *InstanceID            `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
+	Halted        string                 `protobuf:"bytes,2,opt,name=halted,proto3" json:"halted,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Inspection) Reset() {
+	*x = Inspection{}
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Inspection) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Inspection) ProtoMessage() {}
+
+func (x *Inspection) ProtoReflect() protoreflect.Message {
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Inspection.ProtoReflect.Descriptor instead.
+func (*Inspection) Descriptor() ([]byte, []int) {
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *Inspection) GetInstance() *InstanceID {
+	if x != nil {
+		return x.Instance
+	}
+	return nil
+}
+
+func (x *Inspection) GetHalted() string {
+	if x != nil {
+		return x.Halted
+	}
+	return ""
+}
+
 type ShutdownRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -2589,7 +3033,7 @@ type ShutdownRequest struct {
 
 func (x *ShutdownRequest) Reset() {
 	*x = ShutdownRequest{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[37]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2601,7 +3045,7 @@ func (x *ShutdownRequest) String() string {
 func (*ShutdownRequest) ProtoMessage() {}
 
 func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[37]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2614,7 +3058,7 @@ func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownRequest.ProtoReflect.Descriptor instead.
 func (*ShutdownRequest) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{37}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{46}
 }
 
 type ShutdownResponse struct {
@@ -2625,7 +3069,7 @@ type ShutdownResponse struct {
 
 func (x *ShutdownResponse) Reset() {
 	*x = ShutdownResponse{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[38]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2637,7 +3081,7 @@ func (x *ShutdownResponse) String() string {
 func (*ShutdownResponse) ProtoMessage() {}
 
 func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[38]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2650,7 +3094,7 @@ func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownResponse.ProtoReflect.Descriptor instead.
 func (*ShutdownResponse) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{38}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{47}
 }
 
 var File_runtime_runtimepb_runtime_proto protoreflect.FileDescriptor
@@ -2690,7 +3134,7 @@ const file_runtime_runtimepb_runtime_proto_rawDesc = "" +
 	"\fStartRequest\x12*\n" +
 	"\x04spec\x18\x01 \x01(\v2\x16.stead.runtime.v1.SpecR\x04spec\"A\n" +
 	"\rStartResponse\x120\n" +
-	"\x06handle\x18\x01 \x01(\v2\x18.stead.runtime.v1.HandleR\x06handle\"\x9d\x05\n" +
+	"\x06handle\x18\x01 \x01(\v2\x18.stead.runtime.v1.HandleR\x06handle\"\xd1\x05\n" +
 	"\x04Spec\x12$\n" +
 	"\x02id\x18\x01 \x01(\v2\x14.stead.runtime.v1.IDR\x02id\x12\x10\n" +
 	"\x03log\x18\x02 \x01(\tR\x03log\x12\x18\n" +
@@ -2710,7 +3154,8 @@ const file_runtime_runtimepb_runtime_proto_rawDesc = "" +
 	"\x05trial\x18\x0f \x01(\bR\x05trial\x12+\n" +
 	"\x04live\x18\x10 \x01(\v2\x17.stead.runtime.v1.ProbeR\x04live\x12#\n" +
 	"\rsuccess_codes\x18\x11 \x03(\x03R\fsuccessCodes\x120\n" +
-	"\x06limits\x18\x12 \x01(\v2\x18.stead.runtime.v1.LimitsR\x06limits\"Q\n" +
+	"\x06limits\x18\x12 \x01(\v2\x18.stead.runtime.v1.LimitsR\x06limits\x122\n" +
+	"\asockets\x18\x13 \x03(\v2\x18.stead.runtime.v1.SocketR\asockets\"Q\n" +
 	"\x06Limits\x12\x16\n" +
 	"\x06memory\x18\x01 \x01(\x03R\x06memory\x12\x1b\n" +
 	"\tmilli_cpu\x18\x02 \x01(\x03R\bmilliCpu\x12\x12\n" +
@@ -2855,7 +3300,31 @@ const file_runtime_runtimepb_runtime_proto_rawDesc = "" +
 	"\x10TerminalResponse\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\fR\x04data\x120\n" +
 	"\x06stream\x18\x02 \x01(\x0e2\x18.stead.runtime.v1.StreamR\x06stream\x12*\n" +
-	"\x04exit\x18\x03 \x01(\v2\x16.stead.runtime.v1.ExitR\x04exit\"\x11\n" +
+	"\x04exit\x18\x03 \x01(\v2\x16.stead.runtime.v1.ExitR\x04exit\"6\n" +
+	"\x06Socket\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\fR\x04name\x12\x18\n" +
+	"\aaddress\x18\x02 \x01(\tR\aaddress\"C\n" +
+	"\rListenRequest\x122\n" +
+	"\asockets\x18\x01 \x03(\v2\x18.stead.runtime.v1.SocketR\asockets\"J\n" +
+	"\x0eListenResponse\x128\n" +
+	"\asockets\x18\x01 \x03(\v2\x1e.stead.runtime.v1.SocketStatusR\asockets\"\x82\x01\n" +
+	"\fSocketStatus\x120\n" +
+	"\x06socket\x18\x01 \x01(\v2\x18.stead.runtime.v1.SocketR\x06socket\x12\x14\n" +
+	"\x05error\x18\x02 \x01(\tR\x05error\x12\x12\n" +
+	"\x04hint\x18\x03 \x01(\tR\x04hint\x12\x16\n" +
+	"\x06absent\x18\x04 \x01(\bR\x06absent\"M\n" +
+	"\rSignalRequest\x12$\n" +
+	"\x02id\x18\x01 \x01(\v2\x14.stead.runtime.v1.IDR\x02id\x12\x16\n" +
+	"\x06signal\x18\x02 \x01(\tR\x06signal\"\x10\n" +
+	"\x0eSignalResponse\"8\n" +
+	"\x0eInspectRequest\x12&\n" +
+	"\x03ids\x18\x01 \x03(\v2\x14.stead.runtime.v1.IDR\x03ids\"M\n" +
+	"\x0fInspectResponse\x12:\n" +
+	"\tinstances\x18\x01 \x03(\v2\x1c.stead.runtime.v1.InspectionR\tinstances\"^\n" +
+	"\n" +
+	"Inspection\x128\n" +
+	"\binstance\x18\x01 \x01(\v2\x1c.stead.runtime.v1.InstanceIDR\binstance\x12\x16\n" +
+	"\x06halted\x18\x02 \x01(\tR\x06halted\"\x11\n" +
 	"\x0fShutdownRequest\"\x12\n" +
 	"\x10ShutdownResponse*k\n" +
 	"\x06Stream\x12\x12\n" +
@@ -2863,7 +3332,7 @@ const file_runtime_runtimepb_runtime_proto_rawDesc = "" +
 	"\rSTREAM_STDOUT\x10\x01\x12\x11\n" +
 	"\rSTREAM_STDERR\x10\x02\x12\x13\n" +
 	"\x0fSTREAM_TERMINAL\x10\x03\x12\x12\n" +
-	"\x0eSTREAM_RUNTIME\x10\x042\x8c\x06\n" +
+	"\x0eSTREAM_RUNTIME\x10\x042\xf6\a\n" +
 	"\aRuntime\x12Q\n" +
 	"\bDescribe\x12!.stead.runtime.v1.DescribeRequest\x1a\".stead.runtime.v1.DescribeResponse\x12G\n" +
 	"\x04Hold\x12\x1d.stead.runtime.v1.HoldRequest\x1a\x1e.stead.runtime.v1.HoldResponse0\x01\x12H\n" +
@@ -2873,7 +3342,10 @@ const file_runtime_runtimepb_runtime_proto_rawDesc = "" +
 	"\x05Watch\x12\x1e.stead.runtime.v1.WatchRequest\x1a\x1f.stead.runtime.v1.WatchResponse0\x01\x12K\n" +
 	"\x06Forget\x12\x1f.stead.runtime.v1.ForgetRequest\x1a .stead.runtime.v1.ForgetResponse\x12G\n" +
 	"\x04Logs\x12\x1d.stead.runtime.v1.LogsRequest\x1a\x1e.stead.runtime.v1.LogsResponse0\x01\x12U\n" +
-	"\bTerminal\x12!.stead.runtime.v1.TerminalRequest\x1a\".stead.runtime.v1.TerminalResponse(\x010\x01\x12Q\n" +
+	"\bTerminal\x12!.stead.runtime.v1.TerminalRequest\x1a\".stead.runtime.v1.TerminalResponse(\x010\x01\x12K\n" +
+	"\x06Listen\x12\x1f.stead.runtime.v1.ListenRequest\x1a .stead.runtime.v1.ListenResponse\x12K\n" +
+	"\x06Signal\x12\x1f.stead.runtime.v1.SignalRequest\x1a .stead.runtime.v1.SignalResponse\x12N\n" +
+	"\aInspect\x12 .stead.runtime.v1.InspectRequest\x1a!.stead.runtime.v1.InspectResponse\x12Q\n" +
 	"\bShutdown\x12!.stead.runtime.v1.ShutdownRequest\x1a\".stead.runtime.v1.ShutdownResponseB8Z6github.com/stead-dev/stead/runtime/runtimepb;runtimepbb\x06proto3"
 
 var (
@@ -2889,7 +3361,7 @@ func file_runtime_runtimepb_runtime_proto_rawDescGZIP() []byte {
 }
 
 var file_runtime_runtimepb_runtime_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_runtime_runtimepb_runtime_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
+var file_runtime_runtimepb_runtime_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
 var file_runtime_runtimepb_runtime_proto_goTypes = []any{
 	(Stream)(0),                 // 0: stead.runtime.v1.Stream
 	(Event_Kind)(0),             // 1: stead.runtime.v1.Event.Kind
@@ -2931,9 +3403,18 @@ var file_runtime_runtimepb_runtime_proto_goTypes = []any{
 	(*TerminalOpen)(nil),        // 37: stead.runtime.v1.TerminalOpen
 	(*Size)(nil),                // 38: stead.runtime.v1.Size
 	(*TerminalResponse)(nil),    // 39: stead.runtime.v1.TerminalResponse
-	(*ShutdownRequest)(nil),     // 40: stead.runtime.v1.ShutdownRequest
-	(*ShutdownResponse)(nil),    // 41: stead.runtime.v1.ShutdownResponse
-	nil,                         // 42: stead.runtime.v1.Started.EndpointsEntry
+	(*Socket)(nil),              // 40: stead.runtime.v1.Socket
+	(*ListenRequest)(nil),       // 41: stead.runtime.v1.ListenRequest
+	(*ListenResponse)(nil),      // 42: stead.runtime.v1.ListenResponse
+	(*SocketStatus)(nil),        // 43: stead.runtime.v1.SocketStatus
+	(*SignalRequest)(nil),       // 44: stead.runtime.v1.SignalRequest
+	(*SignalResponse)(nil),      // 45: stead.runtime.v1.SignalResponse
+	(*InspectRequest)(nil),      // 46: stead.runtime.v1.InspectRequest
+	(*InspectResponse)(nil),     // 47: stead.runtime.v1.InspectResponse
+	(*Inspection)(nil),          // 48: stead.runtime.v1.Inspection
+	(*ShutdownRequest)(nil),     // 49: stead.runtime.v1.ShutdownRequest
+	(*ShutdownResponse)(nil),    // 50: stead.runtime.v1.ShutdownResponse
+	nil,                         // 51: stead.runtime.v1.Started.EndpointsEntry
 }
 var file_runtime_runtimepb_runtime_proto_depIdxs = []int32{
 	4,  // 0: stead.runtime.v1.InstanceID.id:type_name -> stead.runtime.v1.ID
@@ -2947,55 +3428,69 @@ var file_runtime_runtimepb_runtime_proto_depIdxs = []int32{
 	19, // 8: stead.runtime.v1.Spec.stop:type_name -> stead.runtime.v1.StopPolicy
 	17, // 9: stead.runtime.v1.Spec.live:type_name -> stead.runtime.v1.Probe
 	14, // 10: stead.runtime.v1.Spec.limits:type_name -> stead.runtime.v1.Limits
-	4,  // 11: stead.runtime.v1.StopRequest.id:type_name -> stead.runtime.v1.ID
-	4,  // 12: stead.runtime.v1.RouteRequest.id:type_name -> stead.runtime.v1.ID
-	26, // 13: stead.runtime.v1.WatchResponse.event:type_name -> stead.runtime.v1.Event
-	1,  // 14: stead.runtime.v1.Event.kind:type_name -> stead.runtime.v1.Event.Kind
-	4,  // 15: stead.runtime.v1.Event.id:type_name -> stead.runtime.v1.ID
-	5,  // 16: stead.runtime.v1.Event.instance:type_name -> stead.runtime.v1.InstanceID
-	27, // 17: stead.runtime.v1.Event.generation:type_name -> stead.runtime.v1.GenerationStatus
-	28, // 18: stead.runtime.v1.Event.started:type_name -> stead.runtime.v1.Started
-	29, // 19: stead.runtime.v1.Event.ready:type_name -> stead.runtime.v1.Readiness
-	30, // 20: stead.runtime.v1.Event.exit:type_name -> stead.runtime.v1.Exit
-	2,  // 21: stead.runtime.v1.GenerationStatus.phase:type_name -> stead.runtime.v1.GenerationStatus.Phase
-	6,  // 22: stead.runtime.v1.GenerationStatus.handle:type_name -> stead.runtime.v1.Handle
-	42, // 23: stead.runtime.v1.Started.endpoints:type_name -> stead.runtime.v1.Started.EndpointsEntry
-	0,  // 24: stead.runtime.v1.LogsRequest.stream:type_name -> stead.runtime.v1.Stream
-	35, // 25: stead.runtime.v1.LogsResponse.blocks:type_name -> stead.runtime.v1.LogBlock
-	5,  // 26: stead.runtime.v1.LogBlock.instance:type_name -> stead.runtime.v1.InstanceID
-	0,  // 27: stead.runtime.v1.LogBlock.stream:type_name -> stead.runtime.v1.Stream
-	37, // 28: stead.runtime.v1.TerminalRequest.open:type_name -> stead.runtime.v1.TerminalOpen
-	38, // 29: stead.runtime.v1.TerminalRequest.resize:type_name -> stead.runtime.v1.Size
-	5,  // 30: stead.runtime.v1.TerminalOpen.attach:type_name -> stead.runtime.v1.InstanceID
-	13, // 31: stead.runtime.v1.TerminalOpen.run:type_name -> stead.runtime.v1.Spec
-	38, // 32: stead.runtime.v1.TerminalOpen.size:type_name -> stead.runtime.v1.Size
-	0,  // 33: stead.runtime.v1.TerminalResponse.stream:type_name -> stead.runtime.v1.Stream
-	30, // 34: stead.runtime.v1.TerminalResponse.exit:type_name -> stead.runtime.v1.Exit
-	7,  // 35: stead.runtime.v1.Runtime.Describe:input_type -> stead.runtime.v1.DescribeRequest
-	9,  // 36: stead.runtime.v1.Runtime.Hold:input_type -> stead.runtime.v1.HoldRequest
-	11, // 37: stead.runtime.v1.Runtime.Start:input_type -> stead.runtime.v1.StartRequest
-	20, // 38: stead.runtime.v1.Runtime.Stop:input_type -> stead.runtime.v1.StopRequest
-	22, // 39: stead.runtime.v1.Runtime.Route:input_type -> stead.runtime.v1.RouteRequest
-	24, // 40: stead.runtime.v1.Runtime.Watch:input_type -> stead.runtime.v1.WatchRequest
-	31, // 41: stead.runtime.v1.Runtime.Forget:input_type -> stead.runtime.v1.ForgetRequest
-	33, // 42: stead.runtime.v1.Runtime.Logs:input_type -> stead.runtime.v1.LogsRequest
-	36, // 43: stead.runtime.v1.Runtime.Terminal:input_type -> stead.runtime.v1.TerminalRequest
-	40, // 44: stead.runtime.v1.Runtime.Shutdown:input_type -> stead.runtime.v1.ShutdownRequest
-	8,  // 45: stead.runtime.v1.Runtime.Describe:output_type -> stead.runtime.v1.DescribeResponse
-	10, // 46: stead.runtime.v1.Runtime.Hold:output_type -> stead.runtime.v1.HoldResponse
-	12, // 47: stead.runtime.v1.Runtime.Start:output_type -> stead.runtime.v1.StartResponse
-	21, // 48: stead.runtime.v1.Runtime.Stop:output_type -> stead.runtime.v1.StopResponse
-	23, // 49: stead.runtime.v1.Runtime.Route:output_type -> stead.runtime.v1.RouteResponse
-	25, // 50: stead.runtime.v1.Runtime.Watch:output_type -> stead.runtime.v1.WatchResponse
-	32, // 51: stead.runtime.v1.Runtime.Forget:output_type -> stead.runtime.v1.ForgetResponse
-	34, // 52: stead.runtime.v1.Runtime.Logs:output_type -> stead.runtime.v1.LogsResponse
-	39, // 53: stead.runtime.v1.Runtime.Terminal:output_type -> stead.runtime.v1.TerminalResponse
-	41, // 54: stead.runtime.v1.Runtime.Shutdown:output_type -> stead.runtime.v1.ShutdownResponse
-	45, // [45:55] is the sub-list for method output_type
-	35, // [35:45] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	40, // 11: stead.runtime.v1.Spec.sockets:type_name -> stead.runtime.v1.Socket
+	4,  // 12: stead.runtime.v1.StopRequest.id:type_name -> stead.runtime.v1.ID
+	4,  // 13: stead.runtime.v1.RouteRequest.id:type_name -> stead.runtime.v1.ID
+	26, // 14: stead.runtime.v1.WatchResponse.event:type_name -> stead.runtime.v1.Event
+	1,  // 15: stead.runtime.v1.Event.kind:type_name -> stead.runtime.v1.Event.Kind
+	4,  // 16: stead.runtime.v1.Event.id:type_name -> stead.runtime.v1.ID
+	5,  // 17: stead.runtime.v1.Event.instance:type_name -> stead.runtime.v1.InstanceID
+	27, // 18: stead.runtime.v1.Event.generation:type_name -> stead.runtime.v1.GenerationStatus
+	28, // 19: stead.runtime.v1.Event.started:type_name -> stead.runtime.v1.Started
+	29, // 20: stead.runtime.v1.Event.ready:type_name -> stead.runtime.v1.Readiness
+	30, // 21: stead.runtime.v1.Event.exit:type_name -> stead.runtime.v1.Exit
+	2,  // 22: stead.runtime.v1.GenerationStatus.phase:type_name -> stead.runtime.v1.GenerationStatus.Phase
+	6,  // 23: stead.runtime.v1.GenerationStatus.handle:type_name -> stead.runtime.v1.Handle
+	51, // 24: stead.runtime.v1.Started.endpoints:type_name -> stead.runtime.v1.Started.EndpointsEntry
+	0,  // 25: stead.runtime.v1.LogsRequest.stream:type_name -> stead.runtime.v1.Stream
+	35, // 26: stead.runtime.v1.LogsResponse.blocks:type_name -> stead.runtime.v1.LogBlock
+	5,  // 27: stead.runtime.v1.LogBlock.instance:type_name -> stead.runtime.v1.InstanceID
+	0,  // 28: stead.runtime.v1.LogBlock.stream:type_name -> stead.runtime.v1.Stream
+	37, // 29: stead.runtime.v1.TerminalRequest.open:type_name -> stead.runtime.v1.TerminalOpen
+	38, // 30: stead.runtime.v1.TerminalRequest.resize:type_name -> stead.runtime.v1.Size
+	5,  // 31: stead.runtime.v1.TerminalOpen.attach:type_name -> stead.runtime.v1.InstanceID
+	13, // 32: stead.runtime.v1.TerminalOpen.run:type_name -> stead.runtime.v1.Spec
+	38, // 33: stead.runtime.v1.TerminalOpen.size:type_name -> stead.runtime.v1.Size
+	0,  // 34: stead.runtime.v1.TerminalResponse.stream:type_name -> stead.runtime.v1.Stream
+	30, // 35: stead.runtime.v1.TerminalResponse.exit:type_name -> stead.runtime.v1.Exit
+	40, // 36: stead.runtime.v1.ListenRequest.sockets:type_name -> stead.runtime.v1.Socket
+	43, // 37: stead.runtime.v1.ListenResponse.sockets:type_name -> stead.runtime.v1.SocketStatus
+	40, // 38: stead.runtime.v1.SocketStatus.socket:type_name -> stead.runtime.v1.Socket
+	4,  // 39: stead.runtime.v1.SignalRequest.id:type_name -> stead.runtime.v1.ID
+	4,  // 40: stead.runtime.v1.InspectRequest.ids:type_name -> stead.runtime.v1.ID
+	48, // 41: stead.runtime.v1.InspectResponse.instances:type_name -> stead.runtime.v1.Inspection
+	5,  // 42: stead.runtime.v1.Inspection.instance:type_name -> stead.runtime.v1.InstanceID
+	7,  // 43: stead.runtime.v1.Runtime.Describe:input_type -> stead.runtime.v1.DescribeRequest
+	9,  // 44: stead.runtime.v1.Runtime.Hold:input_type -> stead.runtime.v1.HoldRequest
+	11, // 45: stead.runtime.v1.Runtime.Start:input_type -> stead.runtime.v1.StartRequest
+	20, // 46: stead.runtime.v1.Runtime.Stop:input_type -> stead.runtime.v1.StopRequest
+	22, // 47: stead.runtime.v1.Runtime.Route:input_type -> stead.runtime.v1.RouteRequest
+	24, // 48: stead.runtime.v1.Runtime.Watch:input_type -> stead.runtime.v1.WatchRequest
+	31, // 49: stead.runtime.v1.Runtime.Forget:input_type -> stead.runtime.v1.ForgetRequest
+	33, // 50: stead.runtime.v1.Runtime.Logs:input_type -> stead.runtime.v1.LogsRequest
+	36, // 51: stead.runtime.v1.Runtime.Terminal:input_type -> stead.runtime.v1.TerminalRequest
+	41, // 52: stead.runtime.v1.Runtime.Listen:input_type -> stead.runtime.v1.ListenRequest
+	44, // 53: stead.runtime.v1.Runtime.Signal:input_type -> stead.runtime.v1.SignalRequest
+	46, // 54: stead.runtime.v1.Runtime.Inspect:input_type -> stead.runtime.v1.InspectRequest
+	49, // 55: stead.runtime.v1.Runtime.Shutdown:input_type -> stead.runtime.v1.ShutdownRequest
+	8,  // 56: stead.runtime.v1.Runtime.Describe:output_type -> stead.runtime.v1.DescribeResponse
+	10, // 57: stead.runtime.v1.Runtime.Hold:output_type -> stead.runtime.v1.HoldResponse
+	12, // 58: stead.runtime.v1.Runtime.Start:output_type -> stead.runtime.v1.StartResponse
+	21, // 59: stead.runtime.v1.Runtime.Stop:output_type -> stead.runtime.v1.StopResponse
+	23, // 60: stead.runtime.v1.Runtime.Route:output_type -> stead.runtime.v1.RouteResponse
+	25, // 61: stead.runtime.v1.Runtime.Watch:output_type -> stead.runtime.v1.WatchResponse
+	32, // 62: stead.runtime.v1.Runtime.Forget:output_type -> stead.runtime.v1.ForgetResponse
+	34, // 63: stead.runtime.v1.Runtime.Logs:output_type -> stead.runtime.v1.LogsResponse
+	39, // 64: stead.runtime.v1.Runtime.Terminal:output_type -> stead.runtime.v1.TerminalResponse
+	42, // 65: stead.runtime.v1.Runtime.Listen:output_type -> stead.runtime.v1.ListenResponse
+	45, // 66: stead.runtime.v1.Runtime.Signal:output_type -> stead.runtime.v1.SignalResponse
+	47, // 67: stead.runtime.v1.Runtime.Inspect:output_type -> stead.runtime.v1.InspectResponse
+	50, // 68: stead.runtime.v1.Runtime.Shutdown:output_type -> stead.runtime.v1.ShutdownResponse
+	56, // [56:69] is the sub-list for method output_type
+	43, // [43:56] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_runtime_runtimepb_runtime_proto_init() }
@@ -3009,7 +3504,7 @@ func file_runtime_runtimepb_runtime_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_runtime_runtimepb_runtime_proto_rawDesc), len(file_runtime_runtimepb_runtime_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   40,
+			NumMessages:   49,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

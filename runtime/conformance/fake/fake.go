@@ -52,6 +52,9 @@ type Call struct {
 	Spec     runtime.Spec        // Start
 	Stop     runtime.StopRequest // Stop
 	Sequence uint64              // Forget
+	Sockets  []runtime.Socket    // Listen
+	Signal   string              // Signal
+	IDs      []runtime.ID        // Inspect
 }
 
 // Runtime is the fake.
@@ -67,6 +70,8 @@ type Runtime struct {
 	grown       chan struct{}      // closed and made anew when blocks grows
 	lastPID     int
 	shut        bool
+	bound       map[string]bool                 // addresses of sockets
+	refused     map[string]runtime.SocketStatus // by address
 }
 
 // New returns a runtime in which nothing runs.
@@ -77,6 +82,7 @@ func New(o Options) *Runtime {
 	return &Runtime{
 		options: o, generations: map[runtime.ID]*generation{}, watchers: map[*watcher]bool{},
 		grown: make(chan struct{}), lastPID: 1000,
+		bound: map[string]bool{}, refused: map[string]runtime.SocketStatus{},
 	}
 }
 
@@ -116,6 +122,9 @@ func (r *Runtime) Start(ctx context.Context, spec runtime.Spec) (runtime.Handle,
 			return runtime.Handle{}, fmt.Errorf("start %s: it is known with another spec: %w", spec.ID.Label(), runtime.Conflict)
 		}
 		return g.status.Handle, nil
+	}
+	if err := r.given(spec); err != nil {
+		return runtime.Handle{}, fmt.Errorf("start %s: %w", spec.ID.Label(), err)
 	}
 	g := &generation{spec: spec, replicas: make([]replica, spec.Replicas)}
 	g.status = runtime.GenerationStatus{

@@ -27,6 +27,7 @@ type replica struct {
 	act     Act
 	started *runtime.Event
 	ready   *runtime.Event // the last, when it says ready
+	halted  string         // see SetHalted
 	wasGood bool           // it was ready at some time
 	since   time.Time      // of ready
 	row     int            // restarts in a row

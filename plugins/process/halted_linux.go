@@ -1,0 +1,98 @@
+package process
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// inspects says that haltedTree sees something here.
+const inspects = true
+
+// How far is looked for whoever is halted: `dlv exec` has the program as its
+// child, below a shell or a task runner it is a grandchild. A service of
+// hundreds of processes is not searched to the end.
+const (
+	haltedDepth = 4
+	haltedMost  = 100
+)
+
+// haltedTree says why the process, or one below it, stands still: somebody
+// traces it, or it was stopped. The caller makes sure that pid is alive, or a
+// zombie.
+func haltedTree(pid int) string {
+	level, looked := []int{pid}, 0
+	for depth := 0; depth < haltedDepth && len(level) > 0; depth++ {
+		var next []int
+		for _, pid := range level {
+			if looked++; looked > haltedMost {
+				return ""
+			}
+			if why := haltedOne(pid); why != "" {
+				return why
+			}
+			next = append(next, childrenOf(pid)...)
+		}
+		level = next
+	}
+	return ""
+}
+
+// haltedOne reads /proc/PID/status (proc_pid_status(5)).
+func haltedOne(pid int) string {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return ""
+	}
+	if tracer, _ := strconv.Atoi(statusField(text, "TracerPid")); tracer != 0 {
+		return fmt.Sprintf("traced by %s (pid %d)", programName(tracer), tracer)
+	}
+	if strings.HasPrefix(statusField(text, "State"), "T") {
+		return "stopped by " + stopSignal(pid)
+	}
+	return ""
+}
+
+func statusField(status []byte, name string) string {
+	for line := range bytes.Lines(status) {
+		if value, ok := bytes.CutPrefix(line, []byte(name+":")); ok {
+			return string(bytes.TrimSpace(value))
+		}
+	}
+	return ""
+}
+
+// stopSignal asks what stopped a child of this process, and leaves the answer
+// for whoever asks next. Of other processes only their parent can know.
+func stopSignal(pid int) string {
+	var info unix.Siginfo
+	err := unix.Waitid(unix.P_PID, pid, &info, unix.WSTOPPED|unix.WNOHANG|unix.WNOWAIT, nil)
+	// siginfo_t of SIGCHLD: si_pid, si_uid, si_status (sigaction(2)).
+	if status := *(*int32)(unsafe.Add(unsafe.Pointer(&info), sigchldPID+8)); err == nil && status > 0 {
+		if name := unix.SignalName(unix.Signal(status)); name != "" {
+			return name
+		}
+	}
+	return "a signal"
+}
+
+// childrenOf lists the children of pid. A kernel without CONFIG_PROC_CHILDREN
+// has them seem to have none.
+func childrenOf(pid int) []int {
+	tasks, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	var pids []int
+	for _, task := range tasks {
+		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/children", pid, task.Name()))
+		for _, word := range strings.Fields(string(text)) {
+			if child, err := strconv.Atoi(word); err == nil {
+				pids = append(pids, child)
+			}
+		}
+	}
+	return pids
+}

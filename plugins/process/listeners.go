@@ -1,0 +1,280 @@
+package process
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/stead-dev/stead/runtime"
+)
+
+// listeners are the sockets that listen for services and for the gateway. They
+// are bound once; whoever accepts has a duplicate.
+type listeners struct {
+	mu    sync.Mutex
+	bound map[netip.AddrPort]*boundSocket
+	named map[string]*boundSocket // of the set that was declared last
+}
+
+// boundSocket is one of them. It is kept as a bare descriptor: the poller
+// would be woken by each connection, which is not for this process to accept.
+type boundSocket struct {
+	address netip.AddrPort
+	fd      int
+	name    string              // in the declared set; "" when it is not in it
+	users   map[runtime.ID]bool // generations that have it, and have not ended
+}
+
+func newListeners() *listeners {
+	return &listeners{bound: map[netip.AddrPort]*boundSocket{}, named: map[string]*boundSocket{}}
+}
+
+// declare makes sockets the set that is wanted.
+func (l *listeners) declare(sockets []runtime.Socket) []runtime.SocketStatus {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	wanted, refused := l.sort(sockets)
+	for _, one := range l.bound {
+		one.name = wanted[one.address]
+	}
+	l.closeUnused() // first: one of the new ones may need its place
+	l.named = map[string]*boundSocket{}
+	statuses := make([]runtime.SocketStatus, len(sockets))
+	for i, s := range sockets {
+		statuses[i] = runtime.SocketStatus{Socket: s}
+		one, err := l.open(s, refused[i])
+		if err != nil {
+			statuses[i].Error, statuses[i].Hint, statuses[i].Absent = err.Error(), runtime.Hint(err), isNoRoute(err)
+			continue
+		}
+		l.named[s.Name] = one
+	}
+	return statuses
+}
+
+// sort returns the addresses of sockets with their names, and what is wrong
+// with those that cannot be had.
+func (l *listeners) sort(sockets []runtime.Socket) (wanted map[netip.AddrPort]string, refused []error) {
+	wanted, refused = map[netip.AddrPort]string{}, make([]error, len(sockets))
+	names := map[string]bool{}
+	for i, s := range sockets {
+		address, err := socketAddress(s)
+		switch other := wanted[address]; {
+		case err != nil:
+		case other != "" && other != s.Name:
+			err = fmt.Errorf("%s is wanted twice: for %s and for %s", address, other, s.Name)
+		case other == "" && names[s.Name]:
+			err = fmt.Errorf("two sockets have the name %s", s.Name)
+		default:
+			wanted[address], names[s.Name] = s.Name, true
+		}
+		refused[i] = err
+	}
+	return wanted, refused
+}
+
+func (l *listeners) open(s runtime.Socket, refused error) (*boundSocket, error) {
+	if refused != nil {
+		return nil, refused
+	}
+	address, err := socketAddress(s)
+	if err != nil {
+		return nil, err // cannot happen: sort has read it
+	}
+	if one := l.bound[address]; one != nil {
+		return one, nil
+	}
+	fd, err := bind(address)
+	if err != nil {
+		return nil, l.explain(address, err)
+	}
+	one := &boundSocket{address: address, fd: fd, name: s.Name, users: map[runtime.ID]bool{}}
+	l.bound[address] = one
+	return one, nil
+}
+
+// hold gives the generation a right to sockets until it lets go. What is not
+// bound is Unavailable.
+func (l *listeners) hold(id runtime.ID, sockets []runtime.Socket) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all []*boundSocket
+	for _, s := range sockets {
+		address, err := socketAddress(s)
+		if err != nil {
+			return err // cannot happen: validate has read it
+		}
+		one := l.bound[address]
+		if one == nil {
+			err := fmt.Errorf("nothing listens on %s for its socket %s: %w", address, s.Name, runtime.Unavailable)
+			return runtime.WithHint(err, "declare it by Listen first, and see what that says of it")
+		}
+		all = append(all, one)
+	}
+	for _, one := range all {
+		one.users[id] = true
+	}
+	return nil
+}
+
+// let ends what hold has begun.
+func (l *listeners) let(id runtime.ID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, one := range l.bound {
+		delete(one.users, id)
+	}
+	l.closeUnused()
+}
+
+// of returns the descriptors of sockets that the caller's generation holds.
+func (l *listeners) of(sockets []runtime.Socket) []uintptr {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var fds []uintptr
+	for _, s := range sockets {
+		if address, err := socketAddress(s); err == nil && l.bound[address] != nil {
+			fds = append(fds, uintptr(l.bound[address].fd))
+		}
+	}
+	return fds
+}
+
+// duplicate is the Source of the server that passes descriptors.
+func (l *listeners) duplicate(name string) (int, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	one := l.named[name]
+	if one == nil {
+		return 0, false
+	}
+	fd, err := unix.FcntlInt(uintptr(one.fd), unix.F_DUPFD_CLOEXEC, 3)
+	return fd, err == nil
+}
+
+// closeUnused closes what nobody declares or holds. The caller holds mu.
+func (l *listeners) closeUnused() {
+	for address, one := range l.bound {
+		if one.name == "" && len(one.users) == 0 {
+			unix.Close(one.fd)
+			delete(l.bound, address)
+		}
+	}
+}
+
+func (l *listeners) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, one := range l.bound {
+		one.name, one.users = "", nil
+	}
+	l.named = nil
+	l.closeUnused()
+}
+
+// explain says why address cannot be had. The caller holds mu.
+func (l *listeners) explain(address netip.AddrPort, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		for _, one := range l.bound {
+			if conflicts(address, one.address) {
+				return fmt.Errorf("%s is already taken by stead itself, for %s", address, cmp.Or(one.name, "a service that runs with "+one.address.String()))
+			}
+		}
+		err = fmt.Errorf("%s is already taken", address)
+		if who := holder(func(other netip.AddrPort) bool { return conflicts(address, other) }); who != "" {
+			err = fmt.Errorf("%w by %s", err, who)
+		}
+		return runtime.WithHint(err, "end that process, or choose another port")
+	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
+		err = fmt.Errorf("permission denied: ports below 1024 are for root, and port %d is one", address.Port())
+		return runtime.WithHint(err, lowPortHint)
+	case isNoRoute(err) && address.Addr().Is6():
+		return fmt.Errorf("this machine has no such IPv6 address as %s: %w", address.Addr(), syscallError(err))
+	case isNoRoute(err):
+		return fmt.Errorf("this machine has no address %s: %w", address.Addr(), syscallError(err))
+	}
+	return fmt.Errorf("listen on %s: %w", address, syscallError(err))
+}
+
+// conflicts reports whether two sockets cannot listen beside each other.
+func conflicts(a, b netip.AddrPort) bool {
+	return a.Port() == b.Port() && (a.Addr() == b.Addr() || a.Addr().IsUnspecified() || b.Addr().IsUnspecified())
+}
+
+// syscallError is the innermost error, without the address that net repeats.
+func syscallError(err error) error {
+	var number syscall.Errno
+	if errors.As(err, &number) {
+		return number
+	}
+	return err
+}
+
+// socketAddress reads what tells sockets apart.
+func socketAddress(s runtime.Socket) (netip.AddrPort, error) {
+	address, err := netip.ParseAddrPort(s.Address)
+	switch {
+	case s.Name == "":
+		return netip.AddrPort{}, fmt.Errorf("the socket on %s has no name: %w", s.Address, runtime.Invalid)
+	case err != nil || address.Port() == 0:
+		err := fmt.Errorf("socket %s: %q is not an IP address and a port: %w", s.Name, s.Address, runtime.Invalid)
+		return netip.AddrPort{}, runtime.WithHint(err, "write 127.0.0.1:9001 or [::1]:9001")
+	}
+	return netip.AddrPortFrom(address.Addr().Unmap(), address.Port()), nil
+}
+
+// bind makes a socket that listens, with net's options (SO_REUSEADDR, and
+// IPV6_V6ONLY, so that both families have one each) and net's backlog. It
+// blocks, as systemd's do.
+func bind(address netip.AddrPort) (int, error) {
+	network := "tcp4"
+	if address.Addr().Is6() {
+		network = "tcp6"
+	}
+	l, err := net.ListenTCP(network, net.TCPAddrFromAddrPort(address))
+	if err != nil {
+		return -1, err
+	}
+	defer l.Close() // the duplicate goes on, out of the poller
+	raw, err := l.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	fd := -1
+	ctl := raw.Control(func(own uintptr) { fd, err = unix.FcntlInt(own, unix.F_DUPFD_CLOEXEC, 3) })
+	if err = errors.Join(ctl, err); err != nil {
+		return -1, err
+	}
+	if err := unix.SetNonblock(fd, false); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// validateSockets refuses what cannot be told to an instance.
+func validateSockets(spec *runtime.Spec, invalid func(hint, format string, args ...any) error) error {
+	var seen []netip.AddrPort
+	for _, s := range spec.Sockets {
+		address, err := socketAddress(s)
+		switch {
+		case err != nil:
+			return err
+		case strings.ContainsFunc(s.Name, func(r rune) bool { return r == ':' || r <= ' ' || r == 0x7f }):
+			return invalid("LISTEN_FDNAMES separates names by colons", "socket name %q has a colon or a blank in it", s.Name)
+		case slices.Contains(seen, address):
+			return invalid("name each address once", "two of its sockets are on %s", address)
+		}
+		seen = append(seen, address)
+	}
+	return nil
+}

@@ -1,0 +1,12 @@
+package sockets
+
+import "golang.org/x/sys/unix"
+
+// peerUID returns the user at the other end (SO_PEERCRED, unix(7)).
+func peerUID(fd int) (uint32, error) {
+	cred, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+	if err != nil {
+		return 0, err
+	}
+	return cred.Uid, nil
+}
