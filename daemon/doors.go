@@ -14,16 +14,14 @@ type Gateways struct {
 	Dial    func(generation uint64) Gateway // does not wait for anything
 }
 
-// Gateway is a gateway process. Its methods may be called concurrently; it
-// finds the process again when the connection is lost.
+// Gateway is a gateway process. Its methods may be called concurrently.
 type Gateway interface {
-	// Apply returns when the changes are in effect, which may be after the
-	// process has been started again.
-	Apply(ctx context.Context, changes RouteChanges) error
-	// Watch calls fn with what the gateway reports, one call at a time, until
-	// ctx ends.
+	// Want changes what routes are wanted, and does not wait: they come into
+	// effect as soon as the gateway hears of them, which takes a Watch.
+	Want(changes RouteChanges)
+	// Watch keeps a connection to the gateway, and calls fn with what it
+	// reports, one call at a time, until ctx ends.
 	Watch(ctx context.Context, fn func(GatewayReport)) error
-	Close() error
 }
 
 // RouteChanges is what is to be different. Removed are Route.IDs.
@@ -104,8 +102,10 @@ func (o *doors) attend(ctx context.Context) {
 			changes, sockets := o.table.update(p)
 			o.listen(ctx, sockets) // a gateway asks for the sockets of a route at once
 			o.post(p)
-			for _, k := range o.keepers {
-				k.offer(changes)
+			if len(changes.Set)+len(changes.Removed) > 0 {
+				for _, k := range o.keepers {
+					k.gateway.Want(changes)
+				}
 			}
 		}
 		again.Reset(listenAgain)
@@ -164,7 +164,7 @@ func (o *doors) post(p *Present) {
 	for _, number := range live {
 		if o.keepers[number] == nil {
 			o.keepers[number] = newDoorkeeper(o.d, number, o.dial(number))
-			o.keepers[number].offer(o.table.all())
+			o.keepers[number].gateway.Want(o.table.all())
 		}
 	}
 }

@@ -17,7 +17,7 @@ import (
 // connections, so that none of those can be in the way.
 const (
 	autoPortFirst = 20000
-	autoPortCount = 10000
+	autoPortCount = 5000 // those above are the process runtime's private ones
 )
 
 // ports remembers which port was chosen for each `auto`.
@@ -63,7 +63,7 @@ func (p *ports) auto(project, service, port string) (int, error) {
 // the state was lost, only the service itself remembers.
 func (d *Daemon) autoPort(project, service, port string) (int, error) {
 	s := d.Present().State.Service(serviceName(project, service))
-	if g, ok := s.Current(); ok && s.Orphan {
+	if g, ok := s.Current(); ok && s.Orphan && d.gateways == nil { // behind a gateway it has private ones
 		for _, i := range g.Instances {
 			_, number, err := net.SplitHostPort(i.Endpoints[port])
 			if n, bad := strconv.Atoi(number); err == nil && bad == nil && i.Exit == "" {
@@ -121,7 +121,11 @@ func (d *Daemon) taken() func(project, service, port string, number int) string 
 		if !s.Want.Up && quiet(*s) {
 			continue
 		}
-		for _, port := range p.Projects[name.Project].Services[name.Service].Spec.Ports {
+		service := p.Projects[name.Project].Services[name.Service]
+		for _, port := range service.Spec.Ports { // 0: a private one
+			holders[port.Number] = append(holders[port.Number], name)
+		}
+		for _, port := range service.Published {
 			holders[port.Number] = append(holders[port.Number], name)
 		}
 	}

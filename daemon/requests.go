@@ -80,7 +80,7 @@ func (d *Daemon) Check(ctx context.Context, req UpRequest) (Loaded, error) {
 func (d *Daemon) read(ctx context.Context, req UpRequest, environment []string) (Loaded, error) {
 	return d.load(ctx, LoadRequest{
 		Directory: req.Directory, File: req.File, Environment: environment,
-		Profiles: req.Profiles, Services: req.Services, AutoPort: d.autoPort, Taken: d.taken(),
+		Profiles: req.Profiles, Services: req.Services, AutoPort: d.autoPort, Taken: d.taken(), Gateway: d.gateways != nil,
 	})
 }
 

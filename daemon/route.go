@@ -112,7 +112,12 @@ func (p *Present) sockets(s *supervisor.Service) []runtime.Socket {
 	if !known || !attended(s) {
 		return nil
 	}
-	all := slices.Clone(service.Spec.Sockets)
+	all := slices.Clone(service.Spec.Sockets) // what a service calls both families is one name; here each has its own
+	for i, socket := range all {
+		if strings.HasPrefix(socket.Address, "[") {
+			all[i].Name += "/6"
+		}
+	}
 	for _, door := range service.doors(s.Name.Project) {
 		all = append(all, door.Sockets...)
 	}

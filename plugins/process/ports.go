@@ -33,10 +33,10 @@ func newPorts(now func() time.Time, nonce string) *ports {
 	return p
 }
 
-// privatePorts is the part of 20000-32767 below the kernel's own range, or
-// 20000-29999 where that leaves too little.
+// privatePorts is the part of 25000-32767 below the kernel's own range, or
+// 25000-29999 where that leaves too little. The daemon publishes below it.
 func privatePorts(kernelLow int) (low, high int) {
-	low, high = 20000, min(32767, kernelLow-1)
+	low, high = 25000, min(32767, kernelLow-1)
 	if high-low < 2000 {
 		high = 29999
 	}
