@@ -87,6 +87,14 @@ func TestReload(t *testing.T) {
 			stopped web/1
 			save web
 			is web stopped`},
+		{"a save does not make one that is down run again", `
+			apply job=v1[once]
+			up job -> start job/1
+			completed job/1
+			down job
+			save job
+			is job completed
+			up-all job`},
 		{"a save leaves dependents alone, unless they asked for it", `
 			apply db=v1 web=v1[with:db] api=v1[healthy:db]
 			up web api -> start db/1
@@ -265,6 +273,23 @@ func TestReload(t *testing.T) {
 			traffic web down 1: exit code 3
 			save web -> try web/2
 			traffic web held 1: exit code 3`},
+		{"how long a restart is away is asked of each wait", `
+			apply web=v1
+			up web -> start web/1
+			ready web/1 -> route web/1
+			backoff web/1
+			wait web/1 20s
+			traffic web down 1: exit code 3
+			after 15s
+			wait web/1 6s
+			traffic web held 1: exit code 3`},
+		{"what the gateway does may change without a new generation", `
+			apply web=v1 api=v1[signal]
+			up web api -> start api/1, start web/1
+			ready web/1 ; ready api/1 -> route api/1, route web/1
+			apply web=v1[proxied] api=v1
+			save web api -> try api/2, try web/2
+			ready web/2 ; ready api/2 -> route api/2, stop api/1, route web/2, drain web/1 5s`},
 		{"callers do not wait for what waits for the user", `
 			apply web=v1[healthy:db] db=v1
 			up web -> start db/1
