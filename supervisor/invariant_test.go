@@ -126,7 +126,7 @@ func (m *model) checkStart(before State, c Start) error {
 		}
 	}
 	for _, other := range s.Generations {
-		if other.Number != g.Number && other.running() && (g.alone() || other.alone()) {
+		if other.Number != g.Number && other.running() && (g.Plan.OneShot || g.Plan.Reload != ReloadOverlap || other.Plan.Reload != ReloadOverlap) {
 			return fmt.Errorf("overlaps %d", other.Number)
 		}
 	}

@@ -15,7 +15,7 @@ var faults = []struct{ name, from, to string }{
 	{"routes before all replicas are ready", "case ready == g.replicas():", "case ready > 0:"},
 	{"counts instances that are not ready", "if i.Ready {\n\t\t\tready++", "if i.Exit == \"\" {\n\t\t\tready++"},
 	{"stops the old one without a drain", "old.to(PhaseDraining, t.now)", "t.stop(e, old, false)"},
-	{"lets two drain", "t.stop(e, old, false) // at most one drains", "// nothing"},
+	{"lets two drain", "t.stop(e, g, false) // at most one drains", "// nothing"},
 	{"never ends a drain", "e.Generations[i]; g.Phase == PhaseDraining", "e.Generations[i]; false && g.Phase == PhaseDraining"},
 	{"forgets the drain in Wake", "drained = earlier(drained, g.Deadline)", "_ = g"},
 	{"forgets the slot limit in Wake", "if waits {", "if waits && false {"},
@@ -40,8 +40,9 @@ var faults = []struct{ name, from, to string }{
 	{"every start is a trial", "Trial: e.serving() != nil})", "Trial: true})"},
 	{"supersedes what serves", " && g.Number != e.Routed {", " {"},
 	{"leaves a superseded one", "t.stop(e, g, !g.WasReady)", "_ = g"},
-	{"restart overlaps", "g.Plan.OneShot || g.Plan.Reload == ReloadRestart", "g.Plan.OneShot"},
-	{"one-shots overlap", "g.Plan.OneShot || g.Plan.Reload == ReloadRestart", "g.Plan.Reload == ReloadRestart"},
+	{"restart overlaps", "g.Plan.OneShot || g.Plan.Reload != ReloadOverlap", "g.Plan.OneShot || false && g.Plan.Reload != ReloadOverlap"},
+	{"one-shots overlap", "g.Plan.OneShot || g.Plan.Reload != ReloadOverlap", "g.Plan.Reload != ReloadOverlap"},
+	{"signal and none overlap", "g.Plan.Reload != ReloadOverlap && g.Plan.Reload != \"\"", "g.Plan.Reload == ReloadRestart"},
 	{"stops without holding", "\te.Held = true\n\tt.emit(Hold{e.Name})", "\te.Held = true"},
 	{"holds for ever", "case e.Held && e.fresh() == nil:", "case false:"},
 	{"runs a completed one-shot again", "return latest.Phase == PhaseCompleted || ", "return "},
@@ -100,12 +101,12 @@ var faults = []struct{ name, from, to string }{
 	{"a manifest gives no reason", "\t\te.Trigger = \"the manifest changed\"\n", ""},
 
 	// How a generation goes.
-	{"drains what is not proxied", "case !old.Plan.Proxied:", "case false:"},
+	{"drains what is not proxied", "case !old.Plan.Proxied || ", "case "},
+	{"drains the dead", " || !old.alive():", ":"},
+	{"cuts a drain for nothing", "\tcase old == nil:\n", "\tcase old == nil:\n\t\tfor i := range e.Generations {\n\t\t\tif g := &e.Generations[i]; g.Phase == PhaseDraining {\n\t\t\t\tt.stop(e, g, false)\n\t\t\t}\n\t\t}\n"},
 	{"a restart does not drain", "t.emit(Hold{e.Name})\n\tt.retire(e, 0)", "t.emit(Hold{e.Name})\n\tt.stop(e, e.serving(), false)\n\te.Routed = 0"},
 	{"a restart routes on", "t.emit(Hold{e.Name})\n\tt.retire(e, 0)", "t.emit(Hold{e.Name})\n\tt.retire(e, e.Routed)"},
-	{"retires what is routed next", "case old.Number == next:\n", "case false:\n"},
 	{"forgets what is routed", "\te.Routed = next\n", ""},
-	{"drains what has died", "old.Number != e.Routed || !old.live():", "old.Number != e.Routed:"},
 	{"a plan's new ways are not updated in place", "= p.Signal, p.Proxied, p.OnDemand", "= p.Signal, g.Plan.Proxied, p.OnDemand"},
 
 	// Callers.

@@ -12,6 +12,8 @@ func (m *model) checkDrains(before State, commands []Command) error {
 			elsewhere[c.ID.Name] = true
 		case Hold:
 			elsewhere[c.Name] = true
+		case Unroute:
+			elsewhere[c.Name] = true
 		case Drain:
 			g := ptr(m.state.Service(c.ID.Name)).generation(c.ID.Number)
 			if !elsewhere[c.ID.Name] || g == nil || g.Phase != PhaseDraining {
@@ -24,7 +26,7 @@ func (m *model) checkDrains(before State, commands []Command) error {
 			s, old := m.state.Service(c.ID.Name), before.Service(c.ID.Name)
 			g := s.generation(c.ID.Number)
 			had := before.Synced && old.Routed == c.ID.Number && old.serving() != nil
-			if had && s.wanted() && g != nil && g.Plan.Proxied && g.Phase == PhaseStopping {
+			if had && s.wanted() && g != nil && g.Plan.Proxied && g.alive() && g.Phase == PhaseStopping {
 				return fmt.Errorf("%s: stops what has callers", word(c))
 			}
 		}
