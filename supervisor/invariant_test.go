@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -13,9 +14,12 @@ func (m *model) check(before State, commands []Command) error {
 			return fmt.Errorf("%s: %w", word(c), err)
 		}
 	}
+	if err := m.checkDrains(before, commands); err != nil {
+		return err
+	}
 	holders := 0
 	for name, s := range m.state.Services {
-		if err := m.checkService(*s); err != nil {
+		if err := cmp.Or(m.checkService(*s), m.checkTraffic(*s), m.checkSleep(*s), checkTriggers(before, *s)); err != nil {
 			return fmt.Errorf("%s: %w\n%s", name.Service, err, (&story{state: m.state}).dump())
 		}
 		if old, ok := before.Services[name]; ok && s.Last < old.Last {
@@ -67,8 +71,14 @@ func (m *model) checkCommand(before State, c Command) error {
 			return fmt.Errorf("kills what had traffic")
 		}
 	case Build:
-		if s := m.state.Service(c.ID.Name); ptr(s).generation(c.ID.Number) == nil {
-			return fmt.Errorf("unknown")
+		if s := m.state.Service(c.ID.Name); ptr(s).generation(c.ID.Number) == nil || s.rests() {
+			return fmt.Errorf("unknown, or at rest")
+		}
+	case Signal:
+		s := m.state.Service(c.ID.Name)
+		g := s.generation(c.ID.Number)
+		if g == nil || g.Phase != PhaseReady && g.Phase != PhaseUnready || !s.upToDate(g) || s.rests() || s.Plan.Reload != ReloadSignal {
+			return fmt.Errorf("signals what cannot be told")
 		}
 	}
 	return nil
@@ -84,8 +94,8 @@ func (m *model) checkRoute(before State, id ID) error {
 		return fmt.Errorf("routes to what is %s", g.Phase)
 	case s.Routed != id.Number:
 		return fmt.Errorf("routed is %d", s.Routed)
-	case !s.wanted() && before.Service(id.Name).Routed != id.Number: // else: serves until its dependents are down
-		return fmt.Errorf("not wanted")
+	case s.rests() && before.Service(id.Name).Routed != id.Number: // else: serves until its dependents rest
+		return fmt.Errorf("not wanted, or asleep")
 	}
 	return nil
 }
@@ -99,8 +109,8 @@ func (m *model) checkStart(before State, c Start) error {
 	if g.Plan.Build && !g.Built {
 		return fmt.Errorf("not built")
 	}
-	if !s.wanted() {
-		return fmt.Errorf("not wanted")
+	if s.rests() {
+		return fmt.Errorf("not wanted, or asleep")
 	}
 	if was, ok := m.numbers[c.ID]; ok && was != g.Plan.Revision+fmt.Sprint(g.Nonce) {
 		return fmt.Errorf("number used for %q and %q", was, g.Plan.Revision)
@@ -116,7 +126,7 @@ func (m *model) checkStart(before State, c Start) error {
 		}
 	}
 	for _, other := range s.Generations {
-		if other.Number != g.Number && other.running() && (g.alone() || other.alone()) {
+		if other.Number != g.Number && other.running() && (g.Plan.OneShot || g.Plan.Reload != ReloadOverlap || other.Plan.Reload != ReloadOverlap) {
 			return fmt.Errorf("overlaps %d", other.Number)
 		}
 	}
@@ -151,7 +161,7 @@ func (m *model) checkService(s Service) error {
 		return fmt.Errorf("%d drain", draining)
 	case s.Routed != 0 && s.serving() == nil:
 		return fmt.Errorf("the dead are routed")
-	case s.Held && s.fresh() == nil:
+	case s.Held && s.fresh() == nil && !s.Asleep:
 		return fmt.Errorf("held for nothing")
 	}
 	return nil
@@ -200,12 +210,17 @@ func (m *model) converged() error {
 		switch {
 		case s.Gone:
 			return fmt.Errorf("%s is gone and still there", name.Service)
-		case !s.wanted() && (s.runs() || phase != PhaseStopped && phase != PhaseCompleted):
+		case s.rests() && (s.runs() || phase != PhaseStopped && phase != PhaseCompleted):
 			return fmt.Errorf("%s is not wanted and %s", name.Service, phase)
 		case s.wanted() && !s.Ready() && s.Why().Kind == "" && phase != PhaseCompleted && !m.waitsForUnwanted(name):
 			return fmt.Errorf("%s is wanted and %s, without a cause", name.Service, phase)
 		case m.routes[name] != s.Routed:
 			return fmt.Errorf("%s: route to %d, should be %d", name.Service, m.routes[name], s.Routed)
+		case hasKey(m.routes, name) != (s.Routed != 0 || s.Held):
+			return fmt.Errorf("%s: held is %v, and the gateway does not know", name.Service, s.Held)
+		}
+		if err := restful(*s); err != nil {
+			return err
 		}
 		for _, g := range s.Generations {
 			if g.Phase == PhaseDraining || g.Phase == PhaseStopping || g.Phase == PhaseBuilding {
@@ -248,6 +263,9 @@ func (m *model) survives() error {
 	}
 	for name, was := range before.Services {
 		is := m.state.Service(name)
+		if is.Asleep != was.Asleep || is.Traffic().State != was.Traffic().State {
+			return fmt.Errorf("after a crash %s has traffic %v, was %v", name.Service, is.Traffic(), was.Traffic())
+		}
 		if is.Phase() != was.Phase() || is.Routed != was.Routed || is.Last != was.Last || is.Why() != was.Why() {
 			return fmt.Errorf("after a crash %s is %s (%d, routed %d, %v), was %s (%d, routed %d, %v)", name.Service,
 				is.Phase(), is.Last, is.Routed, is.Why(), was.Phase(), was.Last, was.Routed, was.Why())

@@ -1,8 +1,10 @@
 package supervisor
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -54,6 +56,7 @@ type simulated struct {
 	phase     ReportedPhase
 	restarts  int
 	lost      bool
+	until     time.Time
 	instances []simulatedInstance
 }
 
@@ -87,7 +90,9 @@ func (m *model) run() error {
 
 // act does one thing that could happen now.
 func (m *model) act() error {
-	switch n := m.rand.IntN(100); {
+	switch n := m.rand.IntN(110); {
+	case n >= 100:
+		return m.gateway()
 	case n < 8:
 		return m.feed(m.request())
 	case n < 10:
@@ -118,18 +123,37 @@ func (m *model) request() Event {
 		}
 		return all
 	}
-	switch m.rand.IntN(6) {
+	switch m.rand.IntN(9) {
 	case 0, 1:
 		return m.edit()
 	case 2:
 		return Wanted{Names: pick()}
 	case 3:
 		return Restarted{pick()}
+	case 4, 5, 6:
+		return Changed{pick(), fmt.Sprint("save ", m.rand.IntN(100))}
 	}
 	return Wanted{Names: pick(), Up: true, Keep: m.rand.IntN(2) == 0, All: m.rand.IntN(2) == 0}
 }
 
 var modelServices = []string{"a", "b", "c", "d", "e", "f"}
+
+// gateway says what the gateway could say now, and some things that it says
+// too late.
+func (m *model) gateway() error {
+	name := named(modelServices[m.rand.IntN(6)])
+	s := m.state.Service(name)
+	switch m.rand.IntN(3) {
+	case 0:
+		return m.feed(Woken{[]Name{name}})
+	case 1:
+		return m.feed(Idled{name})
+	}
+	for _, d := range s.Traffic().Draining {
+		return m.feed(Drained{ID{name, d.Generation}})
+	}
+	return m.feed(Woken{[]Name{name}}, Changed{[]Name{name}, "both at once"})
+}
 
 // edit changes the manifest. Services depend only on later ones.
 func (m *model) edit() Applied {
@@ -147,9 +171,15 @@ func (m *model) edit() Applied {
 			}
 			// What decides about running is part of the revision.
 			p.Revision += fmt.Sprint(p.Build, p.Replicas)
-			if m.rand.IntN(3) == 0 {
+			switch m.rand.IntN(6) {
+			case 0, 1:
 				p.Reload = ReloadRestart
+			case 2:
+				p.Reload, p.Signal = ReloadSignal, "HUP"
+			case 3:
+				p.Reload = ReloadNone
 			}
+			p.Proxied, p.OnDemand = m.rand.IntN(2) == 0, m.rand.IntN(3) == 0
 		}
 		p.DependsOn = nil
 		for _, need := range modelServices[i+1:] {
@@ -219,6 +249,10 @@ func (m *model) rebirth(rebooted bool) {
 		kept = append(kept, s)
 	}
 	m.state = New(m.state.Limit, kept, rebooted)
+	maps.DeleteFunc(m.routes, func(name Name, _ uint64) bool { // a Drop was lost; a new daemon gives the whole table
+		_, known := m.state.Services[name]
+		return !known
+	})
 	m.stream, m.attached = nil, false
 	m.builds, m.past, m.newborn = map[ID]bool{}, nil, true
 }
@@ -254,7 +288,11 @@ func (m *model) say(e Event) { m.stream = append(m.stream, e) }
 
 func (m *model) report(id ID) Reported {
 	g := m.runtime[id]
-	return Reported{ID: id, Revision: g.plan.Revision, Phase: g.phase, Restarts: g.restarts, Lost: g.lost}
+	r := Reported{ID: id, Revision: g.plan.Revision, Phase: g.phase, Restarts: g.restarts, Lost: g.lost}
+	if g.phase == ReportedBackoff {
+		r.Until = g.until
+	}
+	return r
 }
 
 // ids returns the runtime's generations in a fixed order.
@@ -443,6 +481,7 @@ func (m *model) after(id ID, g *simulated) {
 		}
 		m.turn(id, g, ReportedFailed)
 	case m.rand.IntN(2) == 0:
+		g.until = m.now.Add(time.Duration(m.rand.IntN(20)) * time.Second)
 		m.turn(id, g, ReportedBackoff)
 	}
 }
@@ -503,7 +542,7 @@ func (m *model) feed(events ...Event) error {
 		}
 	}
 	m.state = next
-	if err := m.check(input, commands); err != nil {
+	if err := cmp.Or(m.check(input, commands), m.checkSaves(input, commands, events)); err != nil {
 		return err
 	}
 	m.commit()

@@ -87,6 +87,14 @@ func TestReload(t *testing.T) {
 			stopped web/1
 			save web
 			is web stopped`},
+		{"a save does not make one that is down run again", `
+			apply job=v1[once]
+			up job -> start job/1
+			completed job/1
+			down job
+			save job
+			is job completed
+			up-all job`},
 		{"a save leaves dependents alone, unless they asked for it", `
 			apply db=v1 web=v1[with:db] api=v1[healthy:db]
 			up web api -> start db/1
@@ -158,23 +166,38 @@ func TestReload(t *testing.T) {
 			unready web/1
 			save web -> HUP web/1
 			backoff web/1
-			save web -> try web/2
-			because web main.go changed`},
+			save web -> hold web, stop web/1
+			because web main.go changed
+			stopped web/1 -> start web/2`},
 		{"a signal is not for one that starts: it may have read the old files", `
 			apply web=v1[signal]
 			up web -> start web/1
 			running web/1
-			save web -> kill web/1, start web/2`},
+			save web -> kill web/1
+			stopped web/1 -> start web/2`},
 		{"a signal is not for one that failed, nor beside a rejected one", `
 			apply web=v1[signal]
 			up web -> start web/1
 			failed web/1
 			save web -> start web/2
 			ready web/2 -> route web/2
-			apply web=v2[signal] -> try web/3
-			failed web/3
-			why web exit:
-			save web -> try web/4`},
+			apply web=v2[build,signal] -> build web/3
+			broken web/3
+			why web build: a.go:1: no
+			save web -> build web/4`},
+		{"only what is said to overlap does", `
+			apply web=v1[none] api=v1[signal]
+			up web api -> start api/1, start web/1
+			ready web/1 ; ready api/1 -> route api/1, route web/1
+			restart web -> hold web, stop web/1
+			apply web=v1[none] api=v2[signal] -> hold api, stop api/1`},
+		{"the dead are not drained", `
+			apply web=v1[proxied] api=v1[proxied,restart]
+			up web api -> start api/1, start web/1
+			ready web/1 ; ready api/1 -> route api/1, route web/1
+			backoff web/1 ; backoff api/1
+			save web api -> hold api, stop api/1, try web/2
+			ready web/2 -> route web/2, stop web/1`},
 		{"a signal is given when the runtime is back", `
 			apply web=v1[signal]
 			up web -> start web/1
@@ -265,6 +288,23 @@ func TestReload(t *testing.T) {
 			traffic web down 1: exit code 3
 			save web -> try web/2
 			traffic web held 1: exit code 3`},
+		{"how long a restart is away is asked of each wait", `
+			apply web=v1
+			up web -> start web/1
+			ready web/1 -> route web/1
+			backoff web/1
+			wait web/1 20s
+			traffic web down 1: exit code 3
+			after 15s
+			wait web/1 6s
+			traffic web held 1: exit code 3`},
+		{"what the gateway does may change without a new generation", `
+			apply web=v1 api=v1[signal]
+			up web api -> start api/1, start web/1
+			ready web/1 ; ready api/1 -> route api/1, route web/1
+			apply web=v1[proxied] api=v1
+			save web api -> try api/2, try web/2
+			ready web/2 ; ready api/2 -> route api/2, stop api/1, route web/2, drain web/1 5s`},
 		{"callers do not wait for what waits for the user", `
 			apply web=v1[healthy:db] db=v1
 			up web -> start db/1
@@ -384,8 +424,9 @@ func TestSleep(t *testing.T) {
 			wakes in 5s
 			call web -> start web/2
 			traffic web held, drains 1
-			ready web/2 -> route web/2, stop web/1
-			idle web -> hold web, drain web/2 5s
+			ready web/2 -> route web/2
+			traffic web serving 2, drains 1
+			idle web -> hold web, stop web/1, drain web/2 5s
 			after 5s -> stop web/2`},
 		{"it drains to sleep alone: what may not overlap waits", `
 			apply db=v1[lazy,proxied,restart]

@@ -31,7 +31,7 @@ func (t *step) prepare(e *edit, g *Generation) {
 }
 
 // crowded reports whether g has to wait for others of its service to end. A
-// one-shot's runs and generations with Reload restart never meet.
+// one-shot's runs never meet, nor do generations that are not said to overlap.
 func (e *edit) crowded(g *Generation) bool {
 	for i := range e.Generations {
 		if other := &e.Generations[i]; other.running() && other.Number != g.Number && (g.alone() || other.alone()) {
@@ -41,7 +41,11 @@ func (e *edit) crowded(g *Generation) bool {
 	return false
 }
 
-func (g *Generation) alone() bool { return g.Plan.OneShot || g.Plan.Reload == ReloadRestart }
+// alone: only what is said to overlap does. A signal, or nothing, answers a
+// save; it does not say that a restart may run two at once on the same data.
+func (g *Generation) alone() bool {
+	return g.Plan.OneShot || g.Plan.Reload != ReloadOverlap && g.Plan.Reload != ""
+}
 
 // start hands g to the runtime.
 func (t *step) start(e *edit, g *Generation) {
@@ -62,23 +66,25 @@ func (t *step) route(e *edit, g *Generation) {
 
 // retire ends the routed generation, now that its traffic goes to next, or to
 // nobody (0). One that is Proxied finishes what it serves first; through to
-// others nothing passes that could be waited for.
+// others nothing passes that could be waited for, and the dead serve nobody.
 func (t *step) retire(e *edit, next uint64) {
+	old := e.serving()
+	e.Routed = next
+	switch {
+	case old == nil:
+		return
+	case !old.Plan.Proxied || !old.alive():
+		t.stop(e, old, false)
+		return
+	}
 	for i := range e.Generations {
-		switch old := &e.Generations[i]; {
-		case old.Number == next:
-		case old.Phase == PhaseDraining:
-			t.stop(e, old, false) // at most one drains
-		case old.Number != e.Routed || !old.live():
-		case !old.Plan.Proxied:
-			t.stop(e, old, false)
-		default:
-			old.to(PhaseDraining, t.now)
-			old.Deadline = t.now.Add(e.Plan.drain())
-			t.emit(Drain{ID: e.id(old.Number), Limit: e.Plan.drain()})
+		if g := &e.Generations[i]; g.Phase == PhaseDraining {
+			t.stop(e, g, false) // at most one drains
 		}
 	}
-	e.Routed = next
+	old.to(PhaseDraining, t.now)
+	old.Deadline = t.now.Add(e.Plan.drain())
+	t.emit(Drain{ID: e.id(old.Number), Limit: e.Plan.drain()})
 }
 
 func (p *Plan) drain() time.Duration {

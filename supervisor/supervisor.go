@@ -50,8 +50,8 @@ type Reload string
 const (
 	ReloadOverlap Reload = "overlap" // start the new one beside the old one, route when ready, then drain the old one
 	ReloadRestart Reload = "restart" // hold traffic, stop the old one, start the new one
-	ReloadSignal  Reload = "signal"  // a save sends Plan.Signal to what runs; else as overlap
-	ReloadNone    Reload = "none"    // a save does nothing; else as overlap
+	ReloadSignal  Reload = "signal"  // a save sends Plan.Signal to what runs; else as restart
+	ReloadNone    Reload = "none"    // a save does nothing; else as restart
 )
 
 // Dependency is a need of a service for another one of its project.

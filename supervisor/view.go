@@ -172,6 +172,11 @@ func (g *Generation) sent() bool { return g.Phase != PhasePending && g.Phase != 
 // running reports whether the runtime may have something of g.
 func (g *Generation) running() bool { return g.sent() && !g.Phase.Final() }
 
+// alive reports whether an instance runs.
+func (g *Generation) alive() bool {
+	return slices.ContainsFunc(g.Instances, func(i Instance) bool { return i.Exit == "" })
+}
+
 // died reports whether an instance ended and has no successor yet.
 func (g *Generation) died() bool {
 	for _, i := range g.Instances {
