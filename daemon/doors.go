@@ -19,6 +19,8 @@ type Gateway interface {
 	// Want changes what routes are wanted, and does not wait: they come into
 	// effect as soon as the gateway hears of them, which takes a Watch.
 	Want(changes RouteChanges)
+	// Routes returns what is routed now, as a gateway was last told.
+	Routes(ctx context.Context) ([]Route, error)
 	// Watch keeps a connection to the gateway, and calls fn with what it
 	// reports, one call at a time, until ctx ends.
 	Watch(ctx context.Context, fn func(GatewayReport)) error
@@ -65,7 +67,7 @@ func mind(now time.Time, next supervisor.State, commands []supervisor.Command) (
 
 func anyProxied(state supervisor.State) bool {
 	for _, s := range state.Services {
-		if s.Plan.Proxied && attended(s) {
+		if (s.Plan.Proxied || s.Orphan) && attended(s) {
 			return true
 		}
 	}
@@ -80,6 +82,7 @@ type doors struct {
 	table   table
 	keepers map[uint64]*doorkeeper // by the gateway's generation
 
+	adopted bool      // what is published by services whose manifest was lost is known
 	asked   *link     // the runtime that has been asked to listen; nil: it has to be
 	askedAt time.Time // so that what failed is not asked for all the time
 	failing bool      // not every socket could be had
@@ -99,6 +102,7 @@ func (o *doors) attend(ctx context.Context) {
 	for ctx.Err() == nil {
 		p := o.d.Present()
 		if p.State.Synced { // before that the runtime has not said what there is
+			o.adopt(ctx, p)
 			changes, sockets := o.table.update(p)
 			o.listen(ctx, sockets) // a gateway asks for the sockets of a route at once
 			o.post(p)
@@ -118,6 +122,43 @@ func (o *doors) attend(ctx context.Context) {
 	for _, k := range o.keepers {
 		k.end()
 	}
+}
+
+// adopt finds out from a gateway which ports are those of services that were
+// taken over with a lost state: no manifest says so any more, and they must
+// not be closed.
+func (o *doors) adopt(ctx context.Context, p *Present) {
+	if o.adopted || !anyOrphan(p.State) {
+		return
+	}
+	for _, number := range liveGateways(p.State) {
+		ctx, cancel := context.WithTimeout(ctx, adoptLimit)
+		routes, err := o.dial(number).Routes(ctx)
+		cancel()
+		if err != nil {
+			o.d.log.Warn("the gateway does not say which ports are published", "gen", number, "err", err)
+			continue
+		}
+		for _, r := range routes {
+			if name, ok := serviceOfRoute(r.ID); ok {
+				o.table.orphans[name] = r.Doors
+			}
+		}
+		break
+	}
+	o.adopted = true // also without a gateway: then nothing was published by one
+}
+
+// adoptLimit is for a gateway that hangs.
+const adoptLimit = time.Second
+
+func anyOrphan(state supervisor.State) bool {
+	for _, s := range state.Services {
+		if s.Orphan && attended(s) {
+			return true
+		}
+	}
+	return false
 }
 
 // listen has the runtime bind what is wanted now, and nothing else.

@@ -128,16 +128,17 @@ func (d *Daemon) stopAll(ctx context.Context) (int, error) {
 	defer cancel()
 	var all []supervisor.Name
 	for name, s := range d.Present().State.Services {
-		if s.Want.Up || !quiet(*s) {
+		if name != gatewayName && (s.Want.Up || !quiet(*s)) {
 			all = append(all, name)
 		}
 	}
 	if err := d.Want(ctx, all, false); err != nil {
 		return 0, err
 	}
+	last := append(slices.Clone(all), gatewayName) // goes by itself when nobody needs it
 	for {
 		p := d.Present()
-		if !slices.ContainsFunc(all, func(n supervisor.Name) bool { return !quiet(p.State.Service(n)) }) {
+		if !slices.ContainsFunc(last, func(n supervisor.Name) bool { return !quiet(p.State.Service(n)) }) {
 			break
 		}
 		select {

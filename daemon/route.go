@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"net"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -35,11 +34,12 @@ type Route struct {
 	Use       bool                // say when it is used
 }
 
-// Door is a published port with the sockets that are its.
+// Door is a published port with the addresses that are its.
 type Door struct {
-	Sockets  []runtime.Socket
-	Port     string
-	Protocol string
+	Name      string // for people
+	Addresses []string
+	Port      string
+	Protocol  string
 }
 
 // routeID is how the gateway knows a service.
@@ -50,33 +50,33 @@ func (s Service) doors(project string) []Door {
 	var doors []Door
 	for _, p := range s.Published {
 		if p.Mode == ModeProxy {
-			doors = append(doors, Door{Sockets: p.sockets(project + "/" + s.Name), Port: p.Port, Protocol: p.Protocol})
+			doors = append(doors, Door{
+				Name: project + "/" + s.Name + "/" + p.Port, Addresses: p.addresses(), Port: p.Port, Protocol: p.Protocol,
+			})
 		}
 	}
 	return doors
 }
 
-// sockets are one for each of the loopback's addresses: what a client makes of
-// "localhost" is not ours to choose.
-func (p Published) sockets(service string) []runtime.Socket {
-	name, number := service+"/"+p.Port, strconv.Itoa(p.Number)
-	return []runtime.Socket{
-		{Name: name, Address: net.JoinHostPort("127.0.0.1", number)},
-		{Name: name + "/6", Address: net.JoinHostPort("::1", number)},
-	}
+// addresses are both of the loopback: what a client makes of "localhost" is
+// not ours to choose.
+func (p Published) addresses() []string {
+	number := strconv.Itoa(p.Number)
+	return []string{net.JoinHostPort("127.0.0.1", number), net.JoinHostPort("::1", number)}
+}
+
+// socketAt is a socket that is known by its address alone.
+func socketAt(address string) runtime.Socket {
+	return runtime.Socket{Name: address, Address: address}
 }
 
 // route derives from the present what the gateway is to do with those who
-// call a service; ok is false when it has nothing to do with it.
-func (p *Present) route(s *supervisor.Service) (r Route, ok bool) {
-	service, known := p.Projects[s.Name.Project].Services[s.Name.Service]
-	if !known || !attended(s) {
+// call a service by its doors; ok is false when it has nothing to do with it.
+func (p *Present) route(s *supervisor.Service, doors []Door) (r Route, ok bool) {
+	if len(doors) == 0 || !attended(s) {
 		return r, false
 	}
-	r = Route{ID: routeID(s.Name), Doors: service.doors(s.Name.Project), Traffic: s.Traffic()}
-	if len(r.Doors) == 0 {
-		return r, false
-	}
+	r = Route{ID: routeID(s.Name), Doors: doors, Traffic: s.Traffic()}
 	r.Reason = p.reason(s, r.Traffic.Cause)
 	r.Use = s.Plan.OnDemand && s.Plan.Idle > 0
 	r.Endpoints = map[string][]string{}
@@ -107,19 +107,18 @@ func (p *Present) reason(s *supervisor.Service, c supervisor.Cause) string {
 
 // sockets are what the runtime is to listen on for a service, the gateway's
 // and its own.
-func (p *Present) sockets(s *supervisor.Service) []runtime.Socket {
-	service, known := p.Projects[s.Name.Project].Services[s.Name.Service]
-	if !known || !attended(s) {
+func (p *Present) sockets(s *supervisor.Service, doors []Door) []runtime.Socket {
+	if !attended(s) {
 		return nil
 	}
-	all := slices.Clone(service.Spec.Sockets) // what a service calls both families is one name; here each has its own
-	for i, socket := range all {
-		if strings.HasPrefix(socket.Address, "[") {
-			all[i].Name += "/6"
-		}
+	var all []runtime.Socket
+	for _, socket := range p.Projects[s.Name.Project].Services[s.Name.Service].Spec.Sockets {
+		all = append(all, socketAt(socket.Address))
 	}
-	for _, door := range service.doors(s.Name.Project) {
-		all = append(all, door.Sockets...)
+	for _, door := range doors {
+		for _, address := range door.Addresses {
+			all = append(all, socketAt(address))
+		}
 	}
 	return all
 }

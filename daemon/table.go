@@ -17,6 +17,7 @@ type table struct {
 	seen    map[supervisor.Name]seen
 	routes  map[supervisor.Name]Route
 	bound   map[supervisor.Name][]runtime.Socket
+	orphans map[supervisor.Name][]Door // published by services whose manifest was lost
 }
 
 // seen is what a service's route was derived from.
@@ -26,7 +27,7 @@ type seen struct {
 }
 
 func newTable() table {
-	return table{seen: map[supervisor.Name]seen{}, routes: map[supervisor.Name]Route{}, bound: map[supervisor.Name][]runtime.Socket{}}
+	return table{seen: map[supervisor.Name]seen{}, routes: map[supervisor.Name]Route{}, bound: map[supervisor.Name][]runtime.Socket{}, orphans: map[supervisor.Name][]Door{}}
 }
 
 // update returns what is different from the present before, and whether other
@@ -65,7 +66,7 @@ func (t *table) update(p *Present) (changes RouteChanges, sockets bool) {
 
 func (t *table) updateRoute(p *Present, s *supervisor.Service, changes *RouteChanges) {
 	before, had := t.routes[s.Name]
-	now, has := p.route(s)
+	now, has := p.route(s, t.doors(p, s))
 	switch {
 	case has && !(had && reflect.DeepEqual(before, now)):
 		t.routes[s.Name] = now
@@ -77,12 +78,23 @@ func (t *table) updateRoute(p *Present, s *supervisor.Service, changes *RouteCha
 }
 
 func (t *table) updateSockets(p *Present, s *supervisor.Service) bool {
-	now := p.sockets(s)
+	now := p.sockets(s, t.doors(p, s))
 	if slices.Equal(t.bound[s.Name], now) {
 		return false
 	}
 	t.bound[s.Name] = now
 	return true
+}
+
+// doors are the published ports of a service that the gateway holds.
+func (t *table) doors(p *Present, s *supervisor.Service) []Door {
+	if service, ok := p.Projects[s.Name.Project].Services[s.Name.Service]; ok {
+		return service.doors(s.Name.Project)
+	}
+	if s.Orphan {
+		return t.orphans[s.Name]
+	}
+	return nil
 }
 
 // all is the whole table as changes of an empty one.

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/stead-dev/stead/supervisor"
@@ -12,7 +13,7 @@ func (dr *draft) transitions(old, now supervisor.Service) {
 	for _, g := range old.Generations {
 		before[g.Number] = g
 	}
-	for _, g := range now.Generations {
+	for _, g := range slices.Backward(now.Generations) { // a newer one that is ready is why an older one is stopped
 		was, known := before[g.Number]
 		if known && was.Phase == g.Phase {
 			continue

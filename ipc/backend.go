@@ -121,7 +121,11 @@ type Present struct {
 	State    supervisor.State
 	Projects map[string]Project               // by ID
 	Specs    map[supervisor.Name]runtime.Spec // of the generation that the service shows; for directories, ports, terminals
+	URLs     map[supervisor.Name][]string     // of services with published ports; others are reached by their endpoints
 	Problem  string                           // why the state may be incomplete
+
+	// Unreachable are services whose published port somebody else has.
+	Unreachable map[supervisor.Name]supervisor.Cause
 }
 
 // Project is what users know a project by.

@@ -45,6 +45,10 @@ func explain(p *Present, name supervisor.Name, now time.Time) explanation {
 		return e
 	}
 	e.ofService(*service, now)
+	if cause, ok := p.Unreachable[e.root]; ok && service.Ready() {
+		e.set(string(cause.Kind), fmt.Sprintf("%s runs, but nobody can call it: %s", e.root.Service, cause.Text))
+		e.hint = hintFor(e.kind, cause.Text, e.root.Service)
+	}
 	if len(e.chain) > 1 {
 		e.kind = map[bool]string{true: "waiting", false: "dependency"}[moves(e.kind)]
 		e.summary = fmt.Sprintf("%s is pending: it waits for %s, and %s", name.Service, strings.Join(e.chain[1:], ", which waits for "), e.summary)
@@ -89,6 +93,8 @@ func (e *explanation) ofService(s supervisor.Service, now time.Time) {
 	case !s.Want.Up:
 		e.set("down", name+" is down, as nobody has asked for it")
 		e.hint = "start it with: stead up " + name
+	case s.Asleep && phase == supervisor.PhaseStopped:
+		e.set("none", name+" sleeps: it "+cause.Text)
 	case phase == supervisor.PhaseReady:
 		e.set("none", name+" is ready"+since)
 	case phase == supervisor.PhaseCompleted:

@@ -15,6 +15,10 @@ import (
 // localEnvironment is where services of a project run that has none yet.
 const localEnvironment = "local"
 
+// ownProject is what stead runs for itself: the gateway. It is chosen by name
+// alone.
+const ownProject = "stead"
+
 // chosen is what a Selection means in one Present.
 type chosen struct {
 	project *Project          // nil: every project
@@ -30,7 +34,7 @@ func resolve(p *Present, sel *steadpb.Selection) (chosen, error) {
 	}
 	var names []supervisor.Name
 	for name := range p.State.Services {
-		if project == nil || name.Project == project.ID {
+		if project == nil && name.Project != ownProject || project != nil && name.Project == project.ID {
 			names = append(names, name)
 		}
 	}

@@ -49,6 +49,16 @@ func serviceView(p *Present, name supervisor.Name) *steadpb.Service {
 		out.Until = timestamp(current.Until)
 		out.Urls = urls(spec.Ports, current)
 	}
+	if published, ok := p.URLs[name]; ok {
+		out.Urls = nil
+		if s.Want.Up || len(out.Instances) > 0 {
+			out.Urls = published
+		}
+	}
+	if cause, ok := p.Unreachable[name]; ok && out.Ready { // nobody can call it
+		out.Ready, out.Phase = false, string(supervisor.PhaseUnready)
+		out.Cause, out.CauseKind = valid(cause.Text), string(cause.Kind)
+	}
 	for _, g := range s.Generations {
 		for _, i := range g.Instances {
 			out.Instances = append(out.Instances, instanceView(g, i))

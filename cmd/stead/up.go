@@ -160,7 +160,9 @@ func judgeUp(s *steadpb.Service) verdict {
 		return bad
 	case s.Phase == "failed" && s.CauseKind != "runtime": // that one is started again
 		return bad
-	case s.Phase == "completed":
+	case s.CauseKind == "port": // it runs, and nobody can call it
+		return bad
+	case s.Phase == "completed", s.CauseKind == "asleep":
 		return good
 	case s.Phase != "ready" || replaced(s):
 		return moving
@@ -179,7 +181,7 @@ func (u *up) runs(b *board) bool {
 
 // over reports whether nothing of s runs or will.
 func over(s *steadpb.Service) bool {
-	return s.Phase == "stopped" || s.Phase == "completed" || s.Phase == "failed"
+	return s.Phase == "stopped" && s.CauseKind != "asleep" || s.Phase == "completed" || s.Phase == "failed"
 }
 
 // sayReachable ends the start-up with what is reachable where.

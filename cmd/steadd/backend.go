@@ -83,12 +83,20 @@ func convert(p *daemon.Present) *ipc.Present {
 		Sequence: p.Sequence, State: p.State, Problem: p.Problem,
 		Projects: make(map[string]ipc.Project, len(p.Projects)),
 		Specs:    make(map[supervisor.Name]runtime.Spec, len(p.State.Services)),
+		URLs:     map[supervisor.Name][]string{}, Unreachable: p.Unreachable,
 	}
 	for id, project := range p.Projects {
+		if id == ownProject {
+			continue // not the user's
+		}
 		out.Projects[id] = ipc.Project{ID: id, Name: project.Shown, Directory: project.Directory, File: project.File}
 	}
 	for name, s := range p.State.Services {
-		spec := p.Projects[name.Project].Services[name.Service].Spec
+		service := p.Projects[name.Project].Services[name.Service]
+		spec := service.Spec
+		if len(service.Published) > 0 {
+			out.URLs[name] = service.URLs
+		}
 		if g, ok := s.Current(); ok {
 			id := runtime.ID{Environment: name.Environment, Project: name.Project, Service: name.Service, Number: g.Number}
 			if bound, ok := p.Specs[id]; ok {

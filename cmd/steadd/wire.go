@@ -42,6 +42,10 @@ func supervise(detach context.Context, home ipc.Home, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	doors, err := gateways(home, log)
+	if err != nil {
+		return err
+	}
 	d := daemon.New(daemon.Options{
 		Store:    keeper{store},
 		Restored: restored,
@@ -49,6 +53,7 @@ func supervise(detach context.Context, home ipc.Home, log *slog.Logger) error {
 		Load:     load,
 		Find:     find,
 		Inherit:  inherit,
+		Gateways: doors,
 		Limit:    unreadyPerCore * max(2, goruntime.NumCPU()),
 		Boot:     boot,
 		Problem:  recoveryText(recovery),
