@@ -117,8 +117,8 @@ func projectID(name, directory string) string {
 	return name + "-" + hex.EncodeToString(sum[:4])
 }
 
-// directoryName makes a valid name of a directory's.
-func directoryName(directory string) string {
+// nameOf makes a valid name of a directory's.
+func nameOf(directory string) string {
 	name := strings.Map(func(r rune) rune {
 		switch {
 		case r >= 'a' && r <= 'z', r >= '0' && r <= '9', r == '.', r == '_', r == '-':

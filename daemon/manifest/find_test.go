@@ -84,7 +84,7 @@ func TestDirectoryName(t *testing.T) {
 		"/é":                          "project",
 		"/" + strings.Repeat("a", 90): strings.Repeat("a", 63),
 	} {
-		got := directoryName(directory)
+		got := nameOf(directory)
 		if got != want || !validName.MatchString(got) {
 			t.Errorf("%s: %q, want %q", directory, got, want)
 		}

@@ -34,7 +34,7 @@ func (d *document) project(req Request) *Project {
 		p.Sources[part.file] = part.text
 	}
 	keys := d.known(root, "the manifest", projectKeys, projectLater)
-	p.Name = directoryName(p.Directory)
+	p.Name = nameOf(p.Directory)
 	if f, ok := keys["name"]; ok {
 		if name, ok := d.value(f.value, "name"); ok && d.name(f.value, "a project", name) {
 			p.Name = name

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"slices"
 	"time"
 
 	"go.yaml.in/yaml/v4"
@@ -9,15 +10,16 @@ import (
 )
 
 // readReady reads how the service is asked whether it can work. Left out it
-// is a TCP connect to the first port, and nothing where there is none.
+// is a TCP connect to the first port that is the process's own, and nothing
+// where there is none.
 func (s *draft) readReady() {
 	f, asked := s.keys["ready"]
-	switch {
-	case asked:
+	if asked {
 		s.spec.Ready = s.readProbe(f.value, askReady())
-	case len(s.ports) > 0:
-		s.spec.Ready = &runtime.Probe{Kind: runtime.ProbeTCP, Port: s.ports[0].Name}
+	} else if i := slices.IndexFunc(s.ports, func(p port) bool { return p.mode != ModeInherit }); i >= 0 {
+		s.spec.Ready = &runtime.Probe{Kind: runtime.ProbeTCP, Port: s.ports[i].Name}
 	}
+	s.checkShared(f)
 	deadline, within := s.deadline(f)
 	f, ok := s.keys["ready_timeout"]
 	switch {
@@ -33,6 +35,23 @@ func (s *draft) readReady() {
 		s.spec.ReadyTimeout = defaultReadyTimeout
 	}
 	s.readLive()
+}
+
+// checkShared warns of a probe that says nothing of one process: a socket of
+// mode inherit accepts always, and while two generations have it either may
+// answer.
+func (s *draft) checkShared(ready field) {
+	const hint = `write ready: notify, "log: listening" or "exec: ./check": a socket of mode inherit accepts always, and the process that is to be replaced may answer`
+	for _, p := range s.ports {
+		switch {
+		case p.mode != ModeInherit:
+		case s.spec.Ready.UsesPort() && s.spec.Ready.Port == p.Name:
+			s.warn(ready.value, hint, "ready asks port %s, which does not tell a new process from the old one", p.Name)
+		case ready.key == nil && s.spec.Ready == nil:
+			s.warn(p.modeAt, hint, "nothing says when a new process of the service can work")
+			return
+		}
+	}
 }
 
 // deadline returns what ready: {deadline: …} says. What else is in there has

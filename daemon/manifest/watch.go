@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
@@ -164,4 +165,56 @@ func literally(path string) string {
 		out.WriteByte(path[i])
 	}
 	return out.String()
+}
+
+// Covers reports whether a file is among Paths and not to be ignored.
+func (w Watch) Covers(file string) bool { return matches(w.Paths, file) && !w.Ignores(file) }
+
+// Ignores reports whether a file is among Ignore.
+func (w Watch) Ignores(file string) bool { return matches(w.Ignore, file) }
+
+func matches(patterns []string, file string) bool {
+	for _, one := range patterns {
+		if doublestar.MatchUnvalidated(one, file) {
+			return true
+		}
+	}
+	return false
+}
+
+// Roots are the files and directories that everything in Paths is, or lies
+// below: where to look.
+func (w Watch) Roots() []string {
+	var out []string
+	for _, one := range w.Paths {
+		var root strings.Builder
+		for _, segment := range strings.Split(one, "/")[1:] {
+			name, ok := plain(segment)
+			if !ok {
+				break
+			}
+			root.WriteString("/" + name)
+		}
+		if at := root.String(); !slices.Contains(out, at) {
+			out = append(out, at)
+		}
+	}
+	return out
+}
+
+// plain returns the name that a segment of a pattern stands for, when it
+// stands for one name alone. What is in braces may have slashes in it, so a
+// segment with one is not plain either.
+func plain(segment string) (string, bool) {
+	var out strings.Builder
+	for i := 0; i < len(segment); i++ {
+		switch {
+		case segment[i] == '\\' && i+1 < len(segment):
+			i++
+		case strings.IndexByte(meta, segment[i]) >= 0:
+			return "", false
+		}
+		out.WriteByte(segment[i])
+	}
+	return out.String(), true
 }

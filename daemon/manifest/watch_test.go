@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/bmatcuk/doublestar/v4"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -101,21 +100,53 @@ func TestWatchedByDefault(t *testing.T) {
 // are no pattern.
 func TestWatchInADirectoryWithBrackets(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), `[a]{b} *?\c`)
-	write(t, dir, FileName, "services: {x: {command: ./x, watch: ['src/*.go', conf], data: {v: var}}, y: {command: ./y}}")
+	write(t, dir, FileName, "services: {x: {command: ./x, watch: ['src/*.go', conf, '!**/*.md']}, y: {command: ./y}}")
 	p, _, err := Load(Request{Directory: dir, Gateway: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	x, y := p.Services["x"].Watch, p.Services["y"].Watch
-	for _, c := range []struct {
-		pattern, path string
-		want          bool
-	}{
-		{x.Paths[0], "src/a.go", true}, {x.Paths[0], "src/b/a.go", false}, {x.Paths[1], "conf", true}, {x.Paths[1], "conf/a/b", true},
-		{x.Paths[1], "config", false}, {y.Paths[0], "y", true},
+	for file, want := range map[string]bool{
+		"src/a.go": true, "src/b/a.go": false, "conf": true, "conf/a/b": true, "config": false, "var/x": false,
 	} {
-		if got, err := doublestar.Match(c.pattern, filepath.Join(p.Directory, c.path)); got != c.want || err != nil {
-			t.Errorf("%s matches %s: %v, %v", c.pattern, c.path, got, err)
+		if got := x.Covers(filepath.Join(p.Directory, file)); got != want {
+			t.Errorf("%s is watched: %v", file, got)
+		}
+	}
+	if !y.Covers(filepath.Join(p.Directory, "y")) || !x.Ignores(filepath.Join(p.Directory, "conf/x.md")) {
+		t.Errorf("%+v, %+v", x, y)
+	}
+	if diff := cmp.Diff([]string{filepath.Join(p.Directory, "src"), filepath.Join(p.Directory, "conf")}, x.Roots()); diff != "" {
+		t.Errorf("roots (-want +got):\n%s", diff)
+	}
+}
+
+// TestRootsOfBraces: alternatives may have slashes in them.
+func TestRootsOfBraces(t *testing.T) {
+	w := Watch{Paths: []string{"/a/b/{c/d,e}/*.go", "/a/b/**", `/a/\*/x/**`}}
+	if diff := cmp.Diff([]string{"/a/b", "/a/*/x"}, w.Roots()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestWatchIsOverridden by a word, and added to by a list.
+func TestWatchIsOverridden(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, FileName, "services: {word: {command: x, watch: [a]}, list: {command: x, watch: [a]}, map: {command: x, watch: {paths: a, ignore: [b]}}}")
+	write(t, dir, overrideName, "services: {word: {watch: none}, list: {watch: [b]}, map: {watch: {ignore: [c], poll: true}}}")
+	p, _, err := Load(Request{Directory: dir, Gateway: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(name string) string { return filepath.Join(p.Directory, name) + "/**" }
+	for service, want := range map[string]Watch{
+		"word": {Mode: WatchNone},
+		"list": {Mode: WatchPaths, Paths: []string{at("a"), at("b")}},
+		"map":  {Mode: WatchPaths, Paths: []string{at("a")}, Ignore: []string{at("b"), at("c")}, Poll: true},
+	} {
+		want.Dir = p.Directory
+		if diff := cmp.Diff(want, p.Services[service].Watch); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", service, diff)
 		}
 	}
 }
