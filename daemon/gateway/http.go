@@ -60,6 +60,11 @@ func (h *web) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(w, r, http.StatusMethodNotAllowed, "CONNECT is not for gateways", 0)
 		return
 	}
+	if r.ProtoMajor == 1 && r.ContentLength != 0 {
+		// Else net/http reads, or closes, what is left of the body when the
+		// answer begins: bytes that the service has not had yet.
+		_ = http.NewResponseController(w).EnableFullDuplex()
+	}
 	to.service.use()
 	call := h.calls.Get().(*call)
 	call.conn, call.target, call.in = c, to, r

@@ -235,6 +235,47 @@ func TestBigBodiesAreStreamed(t *testing.T) {
 	})
 }
 
+// TestAnAnswerMayBeginBeforeTheRequestHasEnded: the rest of the body goes to
+// the service, and not to whoever writes the answer's header.
+func TestAnAnswerMayBeginBeforeTheRequestHasEnded(t *testing.T) {
+	var sp spine
+	socket := sp.bind(t, "shop/web/http")
+	b := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).EnableFullDuplex()
+		w.WriteHeader(http.StatusOK)
+		_ = http.NewResponseController(w).Flush()
+		for lines := bufio.NewReader(r.Body); ; {
+			line, err := lines.ReadString('\n')
+			if err != nil {
+				return
+			}
+			_, _ = io.WriteString(w, line)
+			_ = http.NewResponseController(w).Flush()
+		}
+	}))
+	g := open(t, gateway.Options{Sockets: &sp})
+	g.route(t, entry(socket, gateway.HTTP, 1, b.address))
+	both(t, func(t *testing.T, c *http.Client) {
+		body, in := io.Pipe()
+		go func() { _, _ = io.WriteString(in, "0\n") }()
+		res, err := c.Post("http://"+socket.Address, "", body)
+		must(t, err)
+		defer res.Body.Close()
+		answers := bufio.NewReader(res.Body)
+		for i := range 5 {
+			line, err := answers.ReadString('\n')
+			if err != nil || line != fmt.Sprintf("%d\n", i) {
+				t.Fatalf("line %d: %q, %v", i, line, err)
+			}
+			_, err = fmt.Fprintf(in, "%d\n", i+1)
+			must(t, err)
+		}
+		must(t, in.Close())
+		_, err = io.ReadAll(answers)
+		must(t, err)
+	})
+}
+
 func TestEarlyHintsPass(t *testing.T) {
 	var sp spine
 	socket := sp.bind(t, "shop/web/http")
