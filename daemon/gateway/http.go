@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
-	"net/url"
 	"sync"
 	"time"
 )
@@ -125,7 +124,7 @@ func (c *call) leave() {
 // rewrite keeps what the caller has sent, byte by byte where that can be: the
 // query is for the service to judge.
 func rewrite(p *httputil.ProxyRequest) {
-	p.Out.URL.Scheme = "http"
+	p.Out.URL.Scheme, p.Out.URL.Host = "http", "" // send says which
 	p.Out.URL.RawQuery = p.In.URL.RawQuery
 	p.SetXForwarded()
 }
@@ -149,7 +148,7 @@ func (c *call) RoundTrip(r *http.Request) (*http.Response, error) {
 		wait.away = c.conn.away
 	}
 	defer wait.stop()
-	replayable, again := replayable(r), false
+	replayable, again, body := replayable(r), false, io.Reader(r.Body)
 	for {
 		rt, ok := svc.enter()
 		if !ok {
@@ -170,7 +169,7 @@ func (c *call) RoundTrip(r *http.Request) (*http.Response, error) {
 			}
 			continue
 		}
-		res, err := c.send(r, replayable)
+		res, err := c.send(r, body, replayable)
 		if err == nil {
 			return res, nil
 		}
@@ -188,30 +187,31 @@ func (c *call) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 }
 
-// send is one try. The request is copied: the transport may still look at it
-// when the next try begins.
-func (c *call) send(r *http.Request, replayable bool) (*http.Response, error) {
-	try := *r
-	try.URL = &url.URL{}
-	*try.URL = *r.URL
-	try.URL.Host = c.at.address
+// send is one try. Only the first one has the request itself: the transport
+// may still look at that when the next begins.
+func (c *call) send(r *http.Request, body io.Reader, replayable bool) (*http.Response, error) {
+	if r.URL.Host != "" {
+		again, to := *r, *r.URL
+		r, r.URL = &again, &to
+	}
+	r.URL.Host = c.at.address
 	if r.Body != nil {
 		// A transport closes the body also when it could not connect, and that
 		// would be the end of it.
-		try.Body = &body{r.Body, c.in, &try}
+		r.Body = &tryBody{body, c.in, r}
 	}
-	return c.held.transportFor(r, replayable).RoundTrip(&try)
+	return c.held.transportFor(r, replayable).RoundTrip(r)
 }
 
-// body is a request's, for one try: it stays open when that fails. At its end
+// tryBody is a request's body, for one try: it stays open when that fails. At its end
 // it hands on the trailers, which the proxy has not seen yet when it copies
 // the request.
-type body struct {
+type tryBody struct {
 	io.Reader
 	in, out *http.Request
 }
 
-func (b *body) Read(p []byte) (int, error) {
+func (b *tryBody) Read(p []byte) (int, error) {
 	n, err := b.Reader.Read(p)
 	if err == io.EOF {
 		for key := range b.out.Trailer {
@@ -221,7 +221,7 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (*body) Close() error { return nil }
+func (*tryBody) Close() error { return nil }
 
 // replayable says that a request may be sent a second time when its
 // connection dies before the first byte of an answer (RFC 9110, 9.2.2).

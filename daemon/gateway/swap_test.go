@@ -271,6 +271,7 @@ func TestTheDrainLimitCutsWhatIsLeft(t *testing.T) {
 
 // TestAGenerationThatLeftTheTableIsCut: also when the daemon never says when.
 func TestAGenerationThatLeftTheTableIsCut(t *testing.T) {
+	t.Parallel() // it waits for DefaultDrain
 	var sp spine
 	web := sp.bind(t, "shop/web/http")
 	g := open(t, gateway.Options{Sockets: &sp})
