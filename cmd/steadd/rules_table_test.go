@@ -78,6 +78,8 @@ func rules() []rule {
 			in("the loop declares the small interfaces that it needs; wire.go fills them", goPlugin, grpc, connect, bbolt, yaml))},
 		{packages: []string{"daemon/dashboard"}, may: []string{"supervisor", "runtime", "ipc", "ipc/steadpb"}, never: join(cloud,
 			in("the dashboard is a client of the API", bbolt, goPlugin))},
+		{packages: []string{"daemon/gateway"}, may: []string{"runtime"}, never: join(cloud,
+			in("the doors outlive the brain and hold none of it; what they forward they do not speak", bbolt, yaml, goPlugin, grpc))},
 		{packages: []string{"daemon/*/..."}, may: []string{"supervisor", "runtime", "self/..."}, never: join(cloud,
 			in("only runtime/plugin speaks to plugins", goPlugin))},
 

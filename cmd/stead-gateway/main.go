@@ -1,0 +1,134 @@
+// Command stead-gateway is the door of every published port: it accepts on
+// sockets that the process runtime has bound, and forwards to the services.
+// The daemon tells it where to by its control socket; it serves without.
+//
+// SIGTERM is the request to leave for a successor that accepts on the same
+// sockets: what is in flight ends first. A second one ends it at once.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"github.com/stead-dev/stead/daemon/gateway"
+	"github.com/stead-dev/stead/runtime"
+)
+
+const (
+	// gcPercent lets the heap double before it is collected, as Go does: less
+	// would pay for each request, and what is idle all day is small anyway.
+	gcPercent = 100
+	// settleTime bounds how long it waits for sockets before it says that it is
+	// ready: what is missing then is reported, and asked for again.
+	settleTime = 5 * time.Second
+)
+
+// version is set by -ldflags "-X main.version=…".
+var version = "dev"
+
+func main() {
+	var f flags
+	flag.StringVar(&f.control, "control", "", "path of the control API's Unix socket, of this process alone")
+	flag.StringVar(&f.state, "state", "", "directory of routes.json, the last routes")
+	flag.StringVar(&f.sockets, "sockets", "", "path of the runtime's sockets.sock; without it sockets are taken from LISTEN_FDS")
+	flag.DurationVar(&f.drain, "drain", 10*time.Second, "how long what is in flight may take after SIGTERM")
+	show := flag.Bool("version", false, "print the version and end")
+	flag.Parse()
+	if *show {
+		fmt.Println(version)
+		return
+	}
+	debug.SetGCPercent(gcPercent)
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	if err := serve(f, log); err != nil {
+		log.Error("gateway ends", "err", err, "hint", runtime.Hint(err))
+		os.Exit(1)
+	}
+}
+
+type flags struct {
+	control, state, sockets string
+	drain                   time.Duration
+}
+
+func serve(f flags, log *slog.Logger) error {
+	if f.control == "" || !filepath.IsAbs(f.state) {
+		return fmt.Errorf("--control and --state are required, --state as an absolute path: %w", runtime.Invalid)
+	}
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	sockets, err := openSockets(f.sockets)
+	if err != nil {
+		return err
+	}
+	server, err := gateway.New(gateway.Options{Sockets: sockets, Dir: f.state, Log: log, Limits: limits()})
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	control, err := gateway.ListenControl(f.control)
+	if err != nil {
+		return err
+	}
+	defer control.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), settleTime)
+	err = server.Load(ctx)
+	cancel()
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.ServeControl(control) }() // until server or control is closed
+	if _, err := daemon.SdNotify(true, daemon.SdNotifyReady); err != nil {
+		log.Warn("nobody was told that the gateway is ready", "err", err)
+	}
+	log.Info("gateway serves", "version", version, "pid", os.Getpid())
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve the control API: %w", err)
+	case <-signals:
+	}
+	leave(server, f.drain, signals, log)
+	return nil
+}
+
+// leave drains, until the limit or the next signal.
+func leave(server *gateway.Server, limit time.Duration, signals <-chan os.Signal, log *slog.Logger) {
+	log.Info("gateway leaves", "limit", limit)
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	drained := make(chan struct{})
+	go func() { // until drained, or ctx ends
+		defer close(drained)
+		server.Drain(ctx, limit/2)
+	}()
+	select {
+	case <-drained:
+	case <-signals:
+		cancel()
+		<-drained
+	}
+}
+
+// limits leaves descriptors for sockets and files: each connection may have
+// one to a service beside it.
+func limits() gateway.Limits {
+	const spare = 4096
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		return gateway.Limits{}
+	}
+	most := int(min(files.Cur, 1<<20)) // Go has raised the soft limit to the hard one
+	return gateway.Limits{Conns: max(64, (most-min(spare, most/2))/2)}
+}
