@@ -39,9 +39,9 @@ var version = "dev"
 
 func main() {
 	var f flags
-	flag.StringVar(&f.control, "control", "", "path of the control API's Unix socket, of this process alone")
+	flag.StringVar(&f.control, "control-dir", "", "directory of the control API's Unix socket, which is named by the generation in $STEAD_ID")
 	flag.StringVar(&f.state, "state", "", "directory of routes.json, the last routes")
-	flag.StringVar(&f.sockets, "sockets", "", "path of the runtime's sockets.sock; without it sockets are taken from LISTEN_FDS")
+	flag.StringVar(&f.sockets, "sockets", "", "path of the runtime's sockets.sock")
 	flag.DurationVar(&f.drain, "drain", 10*time.Second, "how long what is in flight may take after SIGTERM")
 	show := flag.Bool("version", false, "print the version and end")
 	flag.Parse()
@@ -63,21 +63,23 @@ type flags struct {
 }
 
 func serve(f flags, log *slog.Logger) error {
-	if f.control == "" || !filepath.IsAbs(f.state) {
-		return fmt.Errorf("--control and --state are required, --state as an absolute path: %w", runtime.Invalid)
+	for _, path := range []string{f.control, f.state, f.sockets} {
+		if !filepath.IsAbs(path) {
+			return fmt.Errorf("--control-dir, --state and --sockets are required, as absolute paths: %w", runtime.Invalid)
+		}
+	}
+	self, err := runtime.ParseInstanceID(os.Getenv("STEAD_ID"))
+	if err != nil {
+		return fmt.Errorf("$STEAD_ID, by which the runtime names this generation: %w", err)
 	}
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
-	sockets, err := openSockets(f.sockets)
-	if err != nil {
-		return err
-	}
-	server, err := gateway.New(gateway.Options{Sockets: sockets, Dir: f.state, Log: log, Limits: limits()})
+	server, err := gateway.New(gateway.Options{Sockets: fetched{f.sockets}, Dir: f.state, Log: log, Limits: limits()})
 	if err != nil {
 		return err
 	}
 	defer server.Close()
-	control, err := gateway.ListenControl(f.control)
+	control, err := gateway.ListenControl(gateway.ControlPath(f.control, self.ID.Number))
 	if err != nil {
 		return err
 	}

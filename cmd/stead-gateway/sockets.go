@@ -7,48 +7,44 @@ import (
 	"net"
 	"os"
 
-	"github.com/coreos/go-systemd/v22/activation"
-
 	"github.com/stead-dev/stead/daemon/gateway"
-	"github.com/stead-dev/stead/runtime"
+	"github.com/stead-dev/stead/runtime/sockets"
 )
 
-// openSockets returns where listening sockets come from.
-func openSockets(path string) (gateway.Sockets, error) {
-	if path != "" {
-		return nil, fmt.Errorf("take sockets from %s: %w", path, runtime.Unsupported)
-	}
-	return inherited(), nil
-}
+// fetched takes listening sockets from the runtime that has bound them, where
+// they are known by their address.
+type fetched struct{ path string }
 
-// given are the sockets that this process was started with (LISTEN_FDS,
-// LISTEN_FDNAMES, sd_listen_fds(3)).
-type given map[gateway.Socket]*os.File
+var errNotBound = errors.New("the runtime does not listen there")
 
-func inherited() given {
-	g := given{}
-	for _, f := range activation.Files(true) {
-		l, err := net.FileListener(f)
-		if err != nil {
-			continue // no listening socket: not for us
-		}
-		g[gateway.Socket{Name: f.Name(), Address: l.Addr().String()}] = f
-		_ = l.Close() // f stays, for as often as it is asked for
-	}
-	return g
-}
-
-var errNotGiven = errors.New("it is not among the sockets that the gateway was started with")
-
-// Listen returns listeners on duplicates.
-func (g given) Listen(_ context.Context, wanted []gateway.Socket) ([]net.Listener, []error) {
+// Listen implements gateway.Sockets.
+func (f fetched) Listen(ctx context.Context, wanted []gateway.Socket) ([]net.Listener, []error) {
 	listeners, errs := make([]net.Listener, len(wanted)), make([]error, len(wanted))
+	files, err := f.fetch(ctx, wanted)
 	for i, socket := range wanted {
-		if f := g[socket]; f != nil {
-			listeners[i], errs[i] = net.FileListener(f)
-		} else {
-			errs[i] = errNotGiven
+		file := files[socket.Address]
+		switch {
+		case err != nil:
+			errs[i] = err
+		case file == nil:
+			errs[i] = errNotBound
+		default:
+			listeners[i], errs[i] = net.FileListener(file)
+			_ = file.Close() // the listener has a duplicate
 		}
 	}
 	return listeners, errs
+}
+
+func (f fetched) fetch(ctx context.Context, wanted []gateway.Socket) (map[string]*os.File, error) {
+	conn, err := sockets.Dial(f.path)
+	if err != nil {
+		return nil, fmt.Errorf("ask the runtime for sockets: %w", err)
+	}
+	defer conn.Close()
+	names := make([]string, len(wanted))
+	for i, socket := range wanted {
+		names[i] = socket.Address
+	}
+	return conn.Fetch(ctx, names)
 }

@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/stead-dev/stead/runtime"
 )
 
 // Client is the daemon's half of a gateway's control API. It holds the table
@@ -52,13 +54,21 @@ func (c *Client) Apply(ctx context.Context, change Change) error {
 	if err := change.validate(); err != nil {
 		return err
 	}
-	done := c.note(change)
 	select {
-	case <-done:
+	case <-c.note(change):
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("route through the gateway at %s: %w", c.socket, ctx.Err())
 	}
+}
+
+// Want is Apply without waiting.
+func (c *Client) Want(change Change) error {
+	if err := change.validate(); err != nil {
+		return err
+	}
+	c.note(change)
+	return nil
 }
 
 func (c *Client) note(change Change) <-chan struct{} {
@@ -89,12 +99,7 @@ const (
 // (and a successor may have come); each time the reports begin anew, with
 // Begin, all that holds, and Synced. fn must not wait for Apply.
 func (c *Client) Watch(ctx context.Context, fn func(Report)) error {
-	var p http.Protocols
-	p.SetUnencryptedHTTP2(true)
-	t := &http.Transport{Protocols: &p, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", c.socket)
-	}}
+	t := c.transport(true)
 	defer t.CloseIdleConnections()
 	pause := connectFirst
 	timer := time.NewTimer(0)
@@ -117,6 +122,36 @@ func (c *Client) Watch(ctx context.Context, fn func(Report)) error {
 		timer.Reset(pause)
 		pause = min(2*pause, connectMost)
 	}
+}
+
+// Table asks the gateway what it routes now.
+func (c *Client) Table(ctx context.Context) ([]Service, error) {
+	t := c.transport(false)
+	defer t.CloseIdleConnections()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://gateway/v1/table", nil)
+	if err != nil {
+		return nil, err
+	}
+	res, err := t.RoundTrip(r)
+	if err != nil {
+		return nil, fmt.Errorf("ask the gateway at %s for its table: %w: %w", c.socket, err, runtime.Unavailable)
+	}
+	defer res.Body.Close()
+	var table []Service
+	if err := json.NewDecoder(res.Body).Decode(&table); err != nil {
+		return nil, fmt.Errorf("read the table of the gateway at %s: %w", c.socket, err)
+	}
+	return table, nil
+}
+
+func (c *Client) transport(h2 bool) *http.Transport {
+	var p http.Protocols
+	p.SetUnencryptedHTTP2(h2)
+	p.SetHTTP1(!h2)
+	return &http.Transport{Protocols: &p, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", c.socket)
+	}}
 }
 
 // session is one connection: it returns when that has ended.

@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -36,6 +38,12 @@ type frame struct {
 	Applied uint64  `json:"applied,omitempty"`
 	Report  *Report `json:"report,omitempty"`
 	Error   string  `json:"error,omitempty"` // and the session ends
+}
+
+// ControlPath is where a generation of the gateway has its control socket: two
+// live while one replaces the other.
+func ControlPath(dir string, generation uint64) string {
+	return filepath.Join(dir, "gateway-"+strconv.FormatUint(generation, 10)+".sock")
 }
 
 // ListenControl listens on the Unix socket path, for this user alone. What a
