@@ -50,12 +50,23 @@ func haltedOne(pid int) string {
 		return ""
 	}
 	if tracer, _ := strconv.Atoi(statusField(text, "TracerPid")); tracer != 0 {
-		return fmt.Sprintf("traced by %s (pid %d)", programName(tracer), tracer)
+		return tracedBy(tracer)
 	}
 	if strings.HasPrefix(statusField(text, "State"), "T") {
 		return "stopped by " + stopSignal(pid)
 	}
 	return ""
+}
+
+// tracedBy names a tracer. What the kernel tells of it is the number of the
+// thread that called ptrace(2).
+func tracedBy(thread int) string {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", thread))
+	pid, err := strconv.Atoi(statusField(text, "Tgid"))
+	if err != nil {
+		pid = thread // it is gone already
+	}
+	return fmt.Sprintf("traced by %s (pid %d)", programName(pid), pid)
 }
 
 func statusField(status []byte, name string) string {

@@ -52,6 +52,8 @@ func helper(words []string) {
 			accept()
 		case "listening":
 			fmt.Println(listeningFiles(), "sockets")
+		case "trace":
+			trace(number)
 		case "pid":
 			fmt.Println(os.Getpid())
 		case "argv":
