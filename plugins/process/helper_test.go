@@ -42,6 +42,11 @@ func helper(words []string) {
 			os.Exit(number)
 		case "sleep":
 			time.Sleep(time.Duration(number) * time.Millisecond)
+		case "await": // a file
+			for _, err := os.Stat(value); err != nil; _, err = os.Stat(value) {
+				time.Sleep(time.Millisecond)
+			}
+			time.Sleep(50 * time.Millisecond) // for whoever reads it
 		case "ignore-term":
 			signal.Ignore(syscall.SIGTERM)
 		case "listen":
