@@ -51,6 +51,8 @@ func helper(words []string) {
 			signal.Ignore(syscall.SIGTERM)
 		case "listen":
 			listen(net.JoinHostPort("127.0.0.1", os.Getenv("PORT")))
+		case "on": // a port of its own choice
+			listen(net.JoinHostPort("127.0.0.1", value))
 		case "listen6":
 			listen(net.JoinHostPort("::1", os.Getenv("PORT")))
 		case "accept":
