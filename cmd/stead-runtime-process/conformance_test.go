@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -9,6 +10,7 @@ import (
 	"github.com/stead-dev/stead/runtime"
 	"github.com/stead-dev/stead/runtime/conformance"
 	"github.com/stead-dev/stead/runtime/plugin"
+	"github.com/stead-dev/stead/runtime/sockets"
 )
 
 func TestMain(m *testing.M) {
@@ -22,6 +24,52 @@ func TestMain(m *testing.M) {
 // TestConformance runs the suite over this program.
 func TestConformance(t *testing.T) {
 	conformance.Run(t, conformance.Harness{New: launch, Processes: true, Served: true})
+}
+
+// The gateway's sockets come from beside runtime.json, and a successor's too.
+func TestSocketsAreHandedOut(t *testing.T) {
+	in := launch(t)
+	fetch := func(rt runtime.Runtime) {
+		socket := runtime.Socket{Name: "shop/web/http", Address: freeAddress(t)}
+		statuses, err := rt.Listen(t.Context(), []runtime.Socket{socket})
+		if err != nil || statuses[0].Error != "" {
+			t.Fatalf("%+v, %v", statuses, err)
+		}
+		conn, err := sockets.Dial(filepath.Join(in.Dir, sockets.FileName))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		files, err := conn.Fetch(t.Context(), []string{socket.Name})
+		if err != nil || files[socket.Name] == nil {
+			t.Fatalf("%v, %v", files, err)
+		}
+		defer files[socket.Name].Close()
+		l, err := net.FileListener(files[socket.Name])
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		if l.Addr().String() != socket.Address {
+			t.Errorf("it listens on %s, want %s", l.Addr(), socket.Address)
+		}
+	}
+	fetch(in.Runtime)
+	next := in.Kill(t)
+	fetch(next)
+	if err := next.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// freeAddress was free a moment ago.
+func freeAddress(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
 }
 
 func launch(t *testing.T) conformance.Instance {

@@ -50,7 +50,7 @@ func (in *instance) attend(k *keeper) {
 // untilReady reports whether the instance got ready before it ended.
 func (in *instance) untilReady(ctx context.Context, k *keeper, t *teller) bool {
 	try, news := in.asker(k, k.spec.Ready)
-	pause := probeFirst
+	pause, places := probeFirst, &elsewhere{in: in, probe: k.spec.Ready}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	<-timer.C
@@ -63,7 +63,7 @@ func (in *instance) untilReady(ctx context.Context, k *keeper, t *teller) bool {
 			t.tell(runtime.Readiness{Ready: true, Detail: in.notices.said()})
 			return true
 		}
-		wait := t.tell(runtime.Readiness{Detail: err.Error()})
+		wait := t.tell(runtime.Readiness{Detail: places.explain(err, k).Error()})
 		if news == nil {
 			wait, pause = pause, nextPause(pause, k.spec.Ready)
 		}

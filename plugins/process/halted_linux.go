@@ -14,33 +14,38 @@ import (
 // inspects says that haltedTree sees something here.
 const inspects = true
 
-// How far is looked for whoever is halted: `dlv exec` has the program as its
-// child, below a shell or a task runner it is a grandchild. A service of
-// hundreds of processes is not searched to the end.
+// How far is looked for whoever is halted, or listens: `dlv exec` has the
+// program as its child, below a shell or a task runner it is a grandchild. A
+// service of hundreds of processes is not searched to the end.
 const (
-	haltedDepth = 4
-	haltedMost  = 100
+	treeDepth = 4
+	treeMost  = 100
 )
 
 // haltedTree says why the process, or one below it, stands still: somebody
 // traces it, or it was stopped. The caller makes sure that pid is alive, or a
 // zombie.
-func haltedTree(pid int) string {
+func haltedTree(pid int) (why string) {
+	eachBelow(pid, func(pid int) bool {
+		why = haltedOne(pid)
+		return why == ""
+	})
+	return why
+}
+
+// eachBelow calls fn with the process and those below it, until fn fails.
+func eachBelow(pid int, fn func(pid int) bool) {
 	level, looked := []int{pid}, 0
-	for depth := 0; depth < haltedDepth && len(level) > 0; depth++ {
+	for depth := 0; depth < treeDepth && len(level) > 0; depth++ {
 		var next []int
 		for _, pid := range level {
-			if looked++; looked > haltedMost {
-				return ""
-			}
-			if why := haltedOne(pid); why != "" {
-				return why
+			if looked++; looked > treeMost || !fn(pid) {
+				return
 			}
 			next = append(next, childrenOf(pid)...)
 		}
 		level = next
 	}
-	return ""
 }
 
 // haltedOne reads /proc/PID/status (proc_pid_status(5)).
@@ -50,12 +55,23 @@ func haltedOne(pid int) string {
 		return ""
 	}
 	if tracer, _ := strconv.Atoi(statusField(text, "TracerPid")); tracer != 0 {
-		return fmt.Sprintf("traced by %s (pid %d)", programName(tracer), tracer)
+		return tracedBy(tracer)
 	}
 	if strings.HasPrefix(statusField(text, "State"), "T") {
 		return "stopped by " + stopSignal(pid)
 	}
 	return ""
+}
+
+// tracedBy names a tracer. What the kernel tells of it is the number of the
+// thread that called ptrace(2).
+func tracedBy(thread int) string {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", thread))
+	pid, err := strconv.Atoi(statusField(text, "Tgid"))
+	if err != nil {
+		pid = thread // it is gone already
+	}
+	return fmt.Sprintf("traced by %s (pid %d)", programName(pid), pid)
 }
 
 func statusField(status []byte, name string) string {

@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -40,12 +42,29 @@ func helper(words []string) {
 			os.Exit(number)
 		case "sleep":
 			time.Sleep(time.Duration(number) * time.Millisecond)
+		case "await": // a file
+			for _, err := os.Stat(value); err != nil; _, err = os.Stat(value) {
+				time.Sleep(time.Millisecond)
+			}
+			time.Sleep(50 * time.Millisecond) // for whoever reads it
 		case "ignore-term":
 			signal.Ignore(syscall.SIGTERM)
 		case "listen":
 			listen(net.JoinHostPort("127.0.0.1", os.Getenv("PORT")))
+		case "on": // a port of its own choice
+			listen(net.JoinHostPort("127.0.0.1", value))
 		case "listen6":
 			listen(net.JoinHostPort("::1", os.Getenv("PORT")))
+		case "accept":
+			accept()
+		case "listening":
+			fmt.Println(listeningFiles(), "sockets")
+		case "trace":
+			trace(number)
+		case "pid":
+			fmt.Println(os.Getpid())
+		case "argv":
+			fmt.Printf("%q\n", os.Args)
 		case "http":
 			serveHTTP(value)
 		case "child": // same session, does the rest of value
@@ -99,6 +118,50 @@ func listen(address string) {
 			conn.Close()
 		}
 	}()
+}
+
+// accept serves HTTP on the first socket it was given; SIGTERM ends it when all
+// that it has accepted is answered.
+func accept() {
+	l, err := net.FileListener(os.NewFile(3, "socket"))
+	if err != nil || os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
+		fmt.Fprintln(os.Stderr, err, os.Getenv("LISTEN_PID"))
+		os.Exit(9)
+	}
+	// Not by Server.Shutdown: that closes connections which were accepted, and
+	// whose request it reads too late (conn.serve in net/http/server.go).
+	var open sync.WaitGroup
+	server := &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, os.Getpid()) }),
+		ConnState: func(_ net.Conn, state http.ConnState) {
+			switch state {
+			case http.StateNew:
+				open.Add(1)
+			case http.StateClosed:
+				open.Done()
+			}
+		},
+	}
+	served := make(chan struct{})
+	term := make(chan os.Signal, 1)
+	signal.Notify(term, syscall.SIGTERM)
+	go func() { _ = server.Serve(l); close(served) }()
+	fmt.Println("accepting")
+	<-term
+	l.Close()
+	<-served
+	open.Wait()
+}
+
+// listeningFiles counts the descriptors that were passed to this process.
+func listeningFiles() int {
+	count := 0
+	for fd := 3; fd < 50; fd++ {
+		if on, err := syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_ACCEPTCONN); err == nil && on != 0 {
+			count++
+		}
+	}
+	return count
 }
 
 // serveHTTP answers each request with the next of the statuses, then the last.

@@ -76,7 +76,6 @@ func (k *keeper) run() {
 	defer close(k.finished)
 	defer k.out.Close()
 	defer k.r.listeners.let(k.spec.ID)
-	defer k.releasePorts()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	<-timer.C
@@ -237,6 +236,8 @@ func (k *keeper) takePorts(replica int) (map[string]int, error) {
 	return numbers, nil
 }
 
+// releasePorts is called when the generation is forgotten, after its end: until
+// then whoever was not told of that may still send somebody to its ports.
 func (k *keeper) releasePorts() {
 	for _, numbers := range k.ports {
 		for _, p := range k.spec.Ports {

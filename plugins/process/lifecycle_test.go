@@ -5,8 +5,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -129,6 +132,52 @@ func TestPrivatePortStaysTheReplicas(t *testing.T) {
 	}
 	b.stop(id, runtime.StopRequest{Kill: true})
 	b.untilFinal(id)
+}
+
+// The gateway may still send callers to the ports of a generation that has
+// ended, until everybody has been told.
+func TestPrivatePortsAreKeptUntilForget(t *testing.T) {
+	b := start(t, Options{}).synced()
+	id := b.start(b.spec("block", func(s *runtime.Spec) {
+		s.Replicas, s.Ports = 3, []runtime.Port{{Name: "http"}, {Name: "grpc"}}
+	}))
+	var ports []int
+	for range 3 {
+		for _, endpoint := range b.untilKind(id, runtime.StartedEvent).Started.Endpoints {
+			_, number, _ := net.SplitHostPort(endpoint)
+			port, _ := strconv.Atoi(number)
+			if port < 1024 || port >= firstEphemeral() || slices.Contains(ports, port) {
+				t.Errorf("port %d beside %v; the kernel's own begin at %d", port, ports, firstEphemeral())
+			}
+			ports = append(ports, port)
+		}
+	}
+	b.stop(id, runtime.StopRequest{Kill: true})
+	end := b.until("end", func(e runtime.Event) bool {
+		return e.Kind == runtime.GenerationEvent && e.Generation.Phase.Final()
+	})
+	if taken := b.portsTaken(ports); taken != 6 {
+		t.Errorf("%d of its ports are not given to others before Forget", taken)
+	}
+	if err := b.Forget(context.Background(), end.Sequence); err != nil {
+		t.Fatal(err)
+	}
+	if taken := b.portsTaken(ports); taken != 0 {
+		t.Errorf("%d of its ports are still its own", taken)
+	}
+}
+
+// portsTaken counts those that are in use, and do not rest.
+func (b *bench) portsTaken(list []int) int {
+	b.ports.mu.Lock()
+	defer b.ports.mu.Unlock()
+	count := 0
+	for _, port := range list {
+		if until, ok := b.ports.taken[port]; ok && until.IsZero() {
+			count++
+		}
+	}
+	return count
 }
 
 func TestPortsRest(t *testing.T) {

@@ -26,10 +26,8 @@ func (r *Runtime) Listen(_ context.Context, sockets []runtime.Socket) ([]runtime
 	return r.listeners.declare(sockets), nil
 }
 
-// firstSocket is the descriptor that sockets are passed from (SD_LISTEN_FDS_START).
-const firstSocket = 3
-
 // socketVariables are those of sd_listen_fds(3) that are known before the fork.
+// The sockets begin at descriptor 3, right behind the standard streams.
 func socketVariables(env []string, sockets []runtime.Socket) []string {
 	names := make([]string, len(sockets))
 	for i, s := range sockets {

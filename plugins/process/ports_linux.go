@@ -102,3 +102,14 @@ func tableAddress(text string) (netip.AddrPort, bool) {
 	address, ok := netip.AddrFromSlice(raw)
 	return netip.AddrPortFrom(address.Unmap(), uint16(number)), ok
 }
+
+// listensOn returns where the process, or one below it, listens.
+func listensOn(pid int) []netip.AddrPort {
+	sockets := listening(func(netip.AddrPort) bool { return true })
+	var all []netip.AddrPort
+	eachBelow(pid, func(pid int) bool {
+		all = append(all, held(pid, sockets)...)
+		return true
+	})
+	return all
+}

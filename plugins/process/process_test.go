@@ -373,7 +373,7 @@ func TestWholeTreeEnds(t *testing.T) {
 				{"child ignores TERM", "child:ignore-term+note:FILE+block block", runtime.StopRequest{}, false, ""},
 				{"double fork, setsid, no environment, ignores TERM", "orphan:ignore-term+note:FILE+block block", runtime.StopRequest{}, false, ""},
 				{"the same, killed", "orphan:ignore-term+note:FILE+block block", runtime.StopRequest{Kill: true}, false, "SIGKILL"},
-				{"forks and exits", "orphan:ignore-term+note:FILE+block sleep:300", runtime.StopRequest{}, true, ""},
+				{"forks and exits", "orphan:ignore-term+note:FILE+block await:FILE", runtime.StopRequest{}, true, ""},
 			} {
 				t.Run(c.name, func(t *testing.T) {
 					file := filepath.Join(t.TempDir(), "pid")

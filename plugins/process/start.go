@@ -68,9 +68,14 @@ func (r *Runtime) Stop(_ context.Context, id runtime.ID, how runtime.StopRequest
 func (r *Runtime) Forget(_ context.Context, sequence uint64) error {
 	for _, id := range r.journal.forget(sequence) {
 		r.mu.Lock()
+		k := r.keepers[id]
 		delete(r.keepers, id)
 		delete(r.lost, id)
 		r.mu.Unlock()
+		if k != nil {
+			<-k.finished // at any moment: its end has been told
+			k.releasePorts()
+		}
 		r.records.forget(id)
 		if err := os.RemoveAll(snapshotDir(r.options.Dir, id)); err != nil {
 			r.log.Warn("remove a snapshot", "gen", id.String(), "err", err)

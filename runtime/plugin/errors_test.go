@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"testing"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
 	"github.com/stead-dev/stead/runtime"
+	"github.com/stead-dev/stead/runtime/runtimepb"
 )
 
 func TestClassesSurvive(t *testing.T) {
@@ -45,5 +49,39 @@ func TestErrorsOfTheWire(t *testing.T) {
 		if got := errorFromStatus(test.ctx, test.err); !errors.Is(got, test.want) {
 			t.Errorf("%s: got %v, want %v", test.name, got, test.want)
 		}
+	}
+}
+
+// A runtime of an older release does not know the rpc at all.
+func TestCallsThatAnOldRuntimeLacks(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := grpc.NewServer()
+	old := runtimepb.Runtime_ServiceDesc
+	old.Methods, old.Streams = nil, nil
+	server.RegisterService(&old, &runtimepb.UnimplementedRuntimeServer{})
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(l) }()
+	defer func() { server.Stop(); <-served }()
+	conn, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	c := &Client{rpc: runtimepb.NewRuntimeClient(conn)}
+	for name, call := range map[string]func() error{
+		"Listen":  func() error { _, err := c.Listen(t.Context(), nil); return err },
+		"Signal":  func() error { return c.Signal(t.Context(), runtime.ID{}, "HUP") },
+		"Inspect": func() error { _, err := c.Inspect(t.Context(), nil); return err },
+	} {
+		if err := call(); !errors.Is(err, runtime.Unsupported) || runtime.Hint(err) == "" {
+			t.Errorf("%s: %v of class %v, hint %q", name, err, runtime.Class(err), runtime.Hint(err))
+		}
+	}
+	own := errorToStatus(fmt.Errorf("listen: not in a cluster: %w", runtime.Unsupported))
+	if got := tooOld(own); got != own {
+		t.Errorf("a runtime's own refusal became %v", got)
 	}
 }
