@@ -117,7 +117,7 @@ var faults = []struct{ name, from, to string }{
 	{"callers wait for no restart", "return g.Until.Sub(g.Since) <= holdLimit", "return false"},
 	{"another wait is as long as the first", "if !g.Until.Equal(r.Until) {", "if false {"},
 	{"callers do not wait for what was there", "case serving != nil && serving.comes() || fresh", "case fresh"},
-	{"callers do not wait for what comes", " || fresh != nil && fresh.comes():", ":"},
+	{"callers do not wait for what comes", " || fresh != nil && fresh.comes():", " || fresh != nil && false:"},
 	{"callers do not wait for who sleeps", "case s.Asleep:\n\t\tt.State", "case false:\n\t\tt.State"},
 	{"callers wait for what is down", "case !s.wanted():\n\t\tt.State", "case false:\n\t\tt.State"},
 	{"callers wait for a one-shot", "case s.Plan.OneShot:\n\t\tt.State", "case false:\n\t\tt.State"},

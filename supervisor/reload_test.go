@@ -288,6 +288,14 @@ func TestReload(t *testing.T) {
 			traffic web down 1: exit code 3
 			save web -> try web/2
 			traffic web held 1: exit code 3`},
+		{"callers wait for the old one, when the new one is no good", `
+			apply web=v1
+			up web -> start web/1
+			ready web/1 -> route web/1
+			apply web=v2 -> try web/2
+			failed web/2
+			wait web/1 1s ; exited web/1
+			traffic web held 1`},
 		{"how long a restart is away is asked of each wait", `
 			apply web=v1
 			up web -> start web/1
