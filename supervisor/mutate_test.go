@@ -132,7 +132,7 @@ var faults = []struct{ name, from, to string }{
 	{"a call wakes what is down", "!s.wanted() || !s.Plan.onDemand()", "!s.Plan.onDemand()"},
 	{"a call gives no reason", "\t\t\te.Trigger = \"somebody connected\"\n", ""},
 	{"a need gives no reason", "\t\te.Trigger = by.Service + \" needs it\"\n", "\t\t_ = by\n"},
-	{"a need is no reason to start", "if before && needed {", "if needed {"},
+	{"a need is no reason to start", "if before && needed {", "if (before || true) && needed {"},
 	{"a restart wakes nobody", "\t\t\te.Awake = e.Plan.onDemand()\n", ""},
 	{"down leaves it awake", "e.Want.Keep, e.Awake = false, false, false", "e.Want.Keep = false, false"},
 	{"idle before it could be used", " || s.Routed == 0 && s.fresh() != nil {", " {"},

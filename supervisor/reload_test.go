@@ -207,6 +207,17 @@ func TestReload(t *testing.T) {
 			crash
 			attach ; ready web/1 ; sync -> HUP web/1, route web/1
 			attach ; ready web/1 ; sync -> route web/1`},
+		{"a signal comes too late when more than that is due", `
+			apply web=v1[signal]
+			up web -> start web/1
+			ready web/1 -> route web/1
+			apply web=v2[signal] ; save web -> hold web, stop web/1
+			stopped web/1 -> start web/2
+			ready web/2 -> route web/2
+			detach
+			save web
+			apply web=v2
+			attach ; ready web/2 ; sync -> route web/2, try web/3`},
 		{"a signal is owed to nobody who is down", `
 			apply web=v1[signal]
 			up web -> start web/1
@@ -387,6 +398,7 @@ func TestSleep(t *testing.T) {
 			up web -> start db/1
 			ready db/1 -> route db/1, start web/1
 			ready web/1 -> route web/1
+			because db started
 			idle db
 			call db
 			idle db
