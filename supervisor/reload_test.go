@@ -269,7 +269,10 @@ func TestReload(t *testing.T) {
 			lost web/4 -> hold web, start web/5
 			because web the runtime died
 			ready web/5 -> route web/5
-			stopping web/5 -> hold web, start web/6
+			save web ; lost web/5 -> hold web, start web/6
+			because web main.go changed
+			ready web/6 -> route web/6
+			stopping web/6 -> hold web, start web/7
 			because web it was stopped by somebody else
 			crash
 			because web it was stopped by somebody else
