@@ -105,7 +105,6 @@ var faults = []struct{ name, from, to string }{
 	{"drains the dead", " || !old.alive():", ":"},
 	{"cuts a drain for nothing", "\tcase old == nil:\n", "\tcase old == nil:\n\t\tfor i := range e.Generations {\n\t\t\tif g := &e.Generations[i]; g.Phase == PhaseDraining {\n\t\t\t\tt.stop(e, g, false)\n\t\t\t}\n\t\t}\n"},
 	{"a restart does not drain", "t.emit(Hold{e.Name})\n\tt.retire(e, 0)", "t.emit(Hold{e.Name})\n\tt.stop(e, e.serving(), false)\n\te.Routed = 0"},
-	{"a restart routes on", "t.emit(Hold{e.Name})\n\tt.retire(e, 0)", "t.emit(Hold{e.Name})\n\tt.retire(e, e.Routed)"},
 	{"forgets what is routed", "\te.Routed = next\n", ""},
 	{"a plan's new ways are not updated in place", "= p.Signal, p.Proxied, p.OnDemand", "= p.Signal, g.Plan.Proxied, p.OnDemand"},
 
@@ -152,7 +151,7 @@ var faults = []struct{ name, from, to string }{
 	{"falls asleep without a drain", "\t\tt.emit(Hold{e.Name})\n\t\tt.retire(e, 0)", "\t\tt.emit(Hold{e.Name})\n\t\te.Routed = 0"},
 	{"falls asleep in the middle of a drain", "g.Phase != PhaseDraining && (!waits", "(!waits"},
 	{"falls asleep and holds nobody", "\t\te.Held = true\n\t\tt.emit(Hold{e.Name})\n\t\tt.retire", "\t\te.Held = true\n\t\tt.retire"},
-	{"drains for ever in its sleep", "t.stop(e, g, false)\n\t\t}\n\t}\n\tt.endDrains(e)\n}\n", "t.stop(e, g, false)\n\t\t}\n\t}\n}\n"},
+	{"drains for ever in its sleep", "(!waits || !g.running()) {\n\t\t\tt.stop(e, g, false)\n\t\t}\n\t}\n\tt.endDrains(e)\n}\n", "(!waits || !g.running()) {\n\t\t\tt.stop(e, g, false)\n\t\t}\n\t}\n}\n"},
 	{"sleeps and bears a grudge", "\te.Owed = \"\"\n\te.retry()", "\te.Owed = \"\""},
 	{"falls asleep when it comes to be on demand", "if p.onDemand() && !e.Plan.onDemand() && e.lives() {", "if false {"},
 	{"is awake when it comes to be on demand, dead or alive", "!e.Plan.onDemand() && e.lives() {", "!e.Plan.onDemand() {"},
