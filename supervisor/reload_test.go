@@ -207,6 +207,17 @@ func TestReload(t *testing.T) {
 			crash
 			attach ; ready web/1 ; sync -> HUP web/1, route web/1
 			attach ; ready web/1 ; sync -> route web/1`},
+		{"a signal comes too late when more than that is due", `
+			apply web=v1[signal]
+			up web -> start web/1
+			ready web/1 -> route web/1
+			apply web=v2[signal] ; save web -> hold web, stop web/1
+			stopped web/1 -> start web/2
+			ready web/2 -> route web/2
+			detach
+			save web
+			apply web=v2
+			attach ; ready web/2 ; sync -> route web/2, try web/3`},
 		{"a signal is owed to nobody who is down", `
 			apply web=v1[signal]
 			up web -> start web/1
@@ -258,7 +269,10 @@ func TestReload(t *testing.T) {
 			lost web/4 -> hold web, start web/5
 			because web the runtime died
 			ready web/5 -> route web/5
-			stopping web/5 -> hold web, start web/6
+			save web ; lost web/5 -> hold web, start web/6
+			because web main.go changed
+			ready web/6 -> route web/6
+			stopping web/6 -> hold web, start web/7
 			because web it was stopped by somebody else
 			crash
 			because web it was stopped by somebody else
@@ -288,6 +302,14 @@ func TestReload(t *testing.T) {
 			traffic web down 1: exit code 3
 			save web -> try web/2
 			traffic web held 1: exit code 3`},
+		{"callers wait for the old one, when the new one is no good", `
+			apply web=v1
+			up web -> start web/1
+			ready web/1 -> route web/1
+			apply web=v2 -> try web/2
+			failed web/2
+			wait web/1 1s ; exited web/1
+			traffic web held 1`},
 		{"how long a restart is away is asked of each wait", `
 			apply web=v1
 			up web -> start web/1
@@ -379,6 +401,7 @@ func TestSleep(t *testing.T) {
 			up web -> start db/1
 			ready db/1 -> route db/1, start web/1
 			ready web/1 -> route web/1
+			because db started
 			idle db
 			call db
 			idle db
