@@ -26,6 +26,7 @@ const (
 	yaml     = "go.yaml.in/yaml"
 	cobra    = "github.com/spf13/cobra"
 	connect  = "connectrpc.com/connect"
+	fsnotify = "github.com/fsnotify/fsnotify"
 )
 
 // in gives several paths one reason.
@@ -77,6 +78,8 @@ func rules() []rule {
 			in("the loop declares the small interfaces that it needs; wire.go fills them", goPlugin, grpc, connect, bbolt, yaml))},
 		{packages: []string{"daemon/dashboard"}, may: []string{"supervisor", "runtime", "ipc", "ipc/steadpb"}, never: join(cloud,
 			in("the dashboard is a client of the API", bbolt, goPlugin))},
+		{packages: []string{"daemon/watch/..."}, may: []string{"self/..."}, never: join(cloud,
+			in("the watcher knows files, and nothing of services", goPlugin, grpc, connect, bbolt, yaml, "github.com/go-git"))},
 		{packages: []string{"daemon/*/..."}, may: []string{"supervisor", "runtime", "self/..."}, never: join(cloud,
 			in("only runtime/plugin speaks to plugins", goPlugin))},
 
@@ -116,5 +119,6 @@ func only() map[string][]string {
 		bbolt:    {"daemon/*/..."},
 		yaml:     {"daemon/manifest/..."},
 		cobra:    {"cmd/*"},
+		fsnotify: {"daemon/watch"},
 	}
 }
