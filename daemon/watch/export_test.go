@@ -8,19 +8,11 @@ func (w *Watcher) Warmed() (done bool) {
 	return done
 }
 
-// Overflow has the watcher believe that events were lost.
-func (w *Watcher) Overflow() { w.inbox.lose() }
-
-// Deaf has events of the kernel thrown away until hear is called.
-func (w *Watcher) Deaf() (hear func()) {
+// Narrow leaves room for so many events: more are lost.
+func (w *Watcher) Narrow(room int) {
 	w.inbox.mu.Lock()
-	w.inbox.deaf = true
-	w.inbox.mu.Unlock()
-	return func() {
-		w.inbox.mu.Lock()
-		defer w.inbox.mu.Unlock()
-		w.inbox.deaf = false
-	}
+	defer w.inbox.mu.Unlock()
+	w.inbox.room = room
 }
 
 // Watched returns how many directories have a watch, or are polled.
@@ -34,3 +26,15 @@ func (w *Watcher) Watched() (events, polled int) {
 const Grace = reloadGrace + 50*time.Millisecond
 
 const Calm = calm
+
+// Pending reports whether a change waits for the consumer.
+func (w *Watcher) Pending(project, path string) (found bool) {
+	_ = w.ask(func(o *owner) {
+		for _, b := range o.pending {
+			for _, c := range b.Changes {
+				found = found || b.Project == project && c.Path == path
+			}
+		}
+	})
+	return found
+}

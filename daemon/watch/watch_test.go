@@ -75,6 +75,9 @@ func (b *bench) path(name string) string {
 	if filepath.IsAbs(name) {
 		return name
 	}
+	if strings.HasPrefix(name, "../") { // also before there is b.dir
+		return filepath.Join(b.dir, name)
+	}
 	return b.dir + "/" + name
 }
 
@@ -173,7 +176,7 @@ func (b *bench) expect(want changes, may ...string) (batches int) {
 	b.Helper()
 	b.marks++
 	mark := fmt.Sprintf("mark-%d", b.marks)
-	b.write(mark)
+	b.write(mark + "=") // empty, so that it is made in one step
 	want = maps.Clone(want)
 	if want == nil {
 		want = changes{}
