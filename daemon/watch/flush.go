@@ -54,17 +54,19 @@ func (p *project) gitBusy() (lock stat, busy bool) {
 }
 
 // vanishing reports that a file is gone or empty which was not: it may be on
-// its way back.
+// its way (back).
 func (p *project) vanishing() bool {
 	if len(p.gone) > 0 {
 		return true
 	}
 	for at := range p.dirty {
 		i, known := at.node.find(at.name)
-		if !known || at.node.dead || !at.node.files[i].present() {
+		known = known && at.node.files[i].present()
+		if at.node.dead || !known && !at.node.admitsFile(at.name) {
 			continue
 		}
-		if e, _, ok := look(at.node.join(at.name), at.name); !ok || e.stat.size == 0 && at.node.files[i].stat.size > 0 {
+		e, _, ok := look(at.node.join(at.name), at.name)
+		if !ok && known || ok && e.stat.size == 0 && (!known || at.node.files[i].stat.size > 0) {
 			return true
 		}
 	}

@@ -49,16 +49,17 @@ func TestIgnoresAbove(t *testing.T) {
 
 func TestRoots(t *testing.T) {
 	b := newBench(t, watch.Options{})
-	b.write("go.mod", "cmd/a/main.go", "cmd/a/x.txt", "web/i.js", ".gitignore=dist/\n", "dist/embed.html", "dist/other.html", "flat/a.go", "flat/sub/b.go", "../sibling/go.mod", "../sibling/x.go")
+	b.write("go.mod", "cmd/a/main.go", "cmd/a/x.txt", "web/i.js", ".gitignore=dist/\n", "dist/embed.html", "dist/other.html", "flat/a.go", "flat/sub/b.go", "web/one.json", "../sibling/go.mod", "../sibling/x.go")
 	b.set(
 		watch.Root{Dir: b.dir, Gitignore: true, Include: []string{"/cmd/**/*.go", "mark-*"}},
 		watch.Root{Dir: b.dir, Gitignore: true, Files: []string{"dist/embed.html", "later/made.go", b.path("../sibling/go.mod")}},
 		watch.Root{Dir: b.path("flat"), Flat: true},
+		watch.Root{Dir: b.path("web/one.json")}, // a file
 	)
 	b.warm()
-	b.write("go.mod=1", "cmd/a/main.go=1", "cmd/a/x.txt=1", "web/i.js=1", "dist/embed.html=1", "dist/other.html=1", "flat/a.go=1", "flat/sub/b.go=1", "../sibling/x.go=1", "later/made.go", "later/not.go")
+	b.write("go.mod=1", "cmd/a/main.go=1", "cmd/a/x.txt=1", "web/i.js=1", "dist/embed.html=1", "dist/other.html=1", "flat/a.go=1", "flat/sub/b.go=1", "web/one.json=1", "../sibling/x.go=1", "later/made.go", "later/not.go")
 	b.write("../sibling/go.mod=1") // tell after all else, since it is another tree
-	got := changes{"cmd/a/main.go": watch.Written, "dist/embed.html": watch.Written, "flat/a.go": watch.Written, "later/made.go": watch.Created}
+	got := changes{"cmd/a/main.go": watch.Written, "dist/embed.html": watch.Written, "flat/a.go": watch.Written, "web/one.json": watch.Written, "later/made.go": watch.Created}
 	got[filepath.Join(b.dir, "../sibling/go.mod")] = watch.Written
 	b.expect(got)
 }
@@ -110,6 +111,10 @@ func TestCheckout(t *testing.T) {
 		t.Skip("needs: git")
 	}
 	b := newBench(t, watch.Options{})
+	if shm, err := os.MkdirTemp("/dev/shm", "watch"); err == nil { // 15,000 files take their time on a busy disk
+		t.Cleanup(func() { _ = os.RemoveAll(shm) })
+		b.dir = shm + "/shop"
+	}
 	want := changes{}
 	for i := range 5000 {
 		name := "pkg" + string(rune('a'+i%20)) + "/sub" + string(rune('a'+i/20%20)) + "/f" + string(rune('a'+i/400)) + ".go"
@@ -121,6 +126,7 @@ func TestCheckout(t *testing.T) {
 	b.git("commit", "-q", "-m", "one")
 	b.git("checkout", "-q", "-b", "two")
 	for name := range want {
+		b.must(os.Remove(b.path(name))) // ext4 flushes what is truncated and written
 		b.write(name + "=" + name + "22")
 	}
 	b.git("commit", "-q", "-a", "-m", "two")

@@ -135,15 +135,24 @@ func TestHeldFile(t *testing.T) {
 	}})
 	b.write("a.go", "web.log")
 	b.set(watch.Root{Dir: b.dir})
-	for i := range 3 {
-		b.write(fmt.Sprintf("web.log=%d", i), fmt.Sprintf("a.go=%d", i))
-		b.wait(changes{"web.log": watch.Written, "a.go": watch.Written})
+	b.warm()
+	b.write("web.log=0", "a.go=0")
+	for i, suspended := 1, false; !suspended; i++ {
+		select {
+		case <-b.w.Batches():
+			b.write(fmt.Sprintf("web.log=%d", i), fmt.Sprintf("a.go=%d", i))
+		case w := <-b.w.Warnings():
+			if w.Path != b.path("web.log") || !strings.Contains(w.Text, "web (pid 312)") {
+				t.Errorf("the warning is %+v", w)
+			}
+			suspended = true
+		case <-time.After(patience):
+			t.Fatal("neither a batch nor a warning came")
+		}
 	}
-	if w := b.warning(watch.OwnOutput); !strings.Contains(w.Text, "web (pid 312)") {
-		t.Errorf("the warning is %+v", w)
-	}
+	b.expect(nil, "web.log", "a.go") // what was on its way
 	b.write("web.log=more", "a.go=more")
-	b.wait(changes{"a.go": watch.Written})
+	b.expect(changes{"a.go": watch.Written})
 }
 
 func TestClosed(t *testing.T) {

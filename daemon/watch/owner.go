@@ -242,8 +242,12 @@ func (o *owner) register(nodes []*node) {
 // followLinks learns where the links of a new node lead.
 func (o *owner) followLinks(n *node) {
 	for _, e := range n.files {
-		if e.linked {
-			o.links.set(place{n, e.name})
+		if !e.linked {
+			continue
+		}
+		o.links.set(place{n, e.name})
+		if now, _, _ := look(n.join(e.name), e.name); now.stat != e.stat { // before anybody watched
+			o.mark(n, e.name)
 		}
 	}
 }

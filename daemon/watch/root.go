@@ -2,13 +2,14 @@ package watch
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 )
 
 // normalize makes paths clean and relative to Dir, gives files outside of Dir
-// roots of their own, and merges roots that differ in what they include alone:
+// (and roots that are files) roots of their own, and merges roots that differ in what they include alone:
 // thirty services of a project cost one tree.
 func normalize(roots []Root) ([]Root, error) {
 	var wanted []Root
@@ -19,6 +20,10 @@ func normalize(roots []Root) ([]Root, error) {
 		r.Dir = filepath.Clean(r.Dir)
 		if strings.ContainsRune(r.Dir, 0) {
 			return nil, fmt.Errorf("watch %q: no path has a 0 byte", r.Dir)
+		}
+		if info, err := os.Stat(r.Dir); err == nil && !info.IsDir() { // `watch: config.yaml`
+			wanted = merge(wanted, Root{Dir: filepath.Dir(r.Dir), Files: []string{filepath.Base(r.Dir)}})
+			continue
 		}
 		everything := len(r.Include) == 0 && len(r.Files) == 0
 		files := r.Files

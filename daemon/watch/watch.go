@@ -21,7 +21,9 @@
 // so only as many as half of RLIMIT_NOFILE are watched there; what is beyond
 // that is polled.
 //
-// Known gaps: a hard link that is written through a name outside of all roots
+// Known gaps: ignore files above a root are read when it is set, and not
+// watched; what is written through mmap tells nobody; a file system that hangs
+// (NFS without its server) holds up everybody; a hard link that is written through a name outside of all roots
 // tells nobody; a rename that changes nothing but the case of a name on a file
 // system that ignores it is seen as no change; core.excludesFile is not read.
 package watch
