@@ -26,6 +26,7 @@ const (
 	yaml     = "go.yaml.in/yaml"
 	cobra    = "github.com/spf13/cobra"
 	connect  = "connectrpc.com/connect"
+	fsnotify = "github.com/fsnotify/fsnotify"
 )
 
 // in gives several paths one reason.
@@ -80,6 +81,8 @@ func rules() []rule {
 			in("the dashboard is a client of the API", bbolt, goPlugin))},
 		{packages: []string{"daemon/gateway"}, may: []string{"runtime"}, never: join(cloud,
 			in("the doors outlive the brain and hold none of it; what they forward they do not speak", bbolt, yaml, goPlugin, grpc))},
+		{packages: []string{"daemon/watch/..."}, may: []string{"self/..."}, never: join(cloud,
+			in("the watcher knows files, and nothing of services", goPlugin, grpc, connect, bbolt, yaml, "github.com/go-git"))},
 		{packages: []string{"daemon/*/..."}, may: []string{"supervisor", "runtime", "self/..."}, never: join(cloud,
 			in("only runtime/plugin speaks to plugins", goPlugin))},
 
@@ -119,5 +122,6 @@ func only() map[string][]string {
 		bbolt:    {"daemon/*/..."},
 		yaml:     {"daemon/manifest/..."},
 		cobra:    {"cmd/*"},
+		fsnotify: {"daemon/watch"},
 	}
 }

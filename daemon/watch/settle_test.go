@@ -1,0 +1,127 @@
+package watch
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// play lets a settle run on the clock of a bubble: events come when they say,
+// paths being how many there are by then, and git holds its lock for a while.
+// It returns when the changes were told, from the first event on.
+func play(gaps []time.Duration, paths int, git time.Duration, gone bool) time.Duration {
+	began := time.Now()
+	var s settle
+	seen := 0
+	event := time.After(gaps[0])
+	for {
+		var due <-chan time.Time
+		if s.active() {
+			due = time.After(time.Until(s.due(min(seen, paths))))
+		}
+		select {
+		case <-event:
+			s.note(time.Now())
+			seen++
+			event = nil
+			if seen < len(gaps) {
+				event = time.After(gaps[seen])
+			}
+		case <-due:
+			if time.Now().Before(s.due(min(seen, paths))) {
+				continue
+			}
+			if !s.hold(time.Now(), time.Since(began) < git, func() bool { return gone }) {
+				return time.Since(began)
+			}
+		}
+	}
+}
+
+func TestSettle(t *testing.T) {
+	const ms = time.Millisecond
+	storm := func(n int, gap time.Duration) (gaps []time.Duration) {
+		gaps = make([]time.Duration, n)
+		for i := 1; i < n; i++ {
+			gaps[i] = gap
+		}
+		return gaps
+	}
+	for name, c := range map[string]struct {
+		gaps  []time.Duration
+		paths int
+		git   time.Duration
+		gone  bool
+		want  time.Duration
+	}{
+		"a save":                    {storm(1, 0), 1, 0, false, 4 * ms},
+		"a save in three steps":     {storm(3, ms), 1, 0, false, 6 * ms},
+		"a formatter":               {storm(20, 3*ms), 20, 0, false, 19*3*ms + 25*ms},
+		"a storm":                   {storm(200, 2*ms), 200, 0, false, 398*ms + 100*ms},
+		"a storm without end":       {storm(2000, 2*ms), 2000, 0, false, time.Second},
+		"a file that is gone":       {storm(1, 0), 1, 0, true, 50 * ms},
+		"git at work":               {storm(1, 0), 1, 200 * ms, false, 204*ms + 25*ms},
+		"git at work for ever":      {storm(1, 0), 1, time.Hour, false, 5*time.Second + 4*ms},
+		"a storm in git's own time": {storm(1000, 2*ms), 1000, 2 * time.Second, false, 2*time.Second + 25*ms},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				if got := play(c.gaps, c.paths, c.git, c.gone); got < c.want || got > c.want+gitAgain {
+					t.Errorf("told after %v, want %v", got, c.want)
+				}
+			})
+		})
+	}
+}
+
+// A writer that is not held by anybody, and writes all the time, is told a few
+// times and no more; nor are there more traces than there should be.
+func TestOutputsWriterWithoutEnd(t *testing.T) {
+	var o outputs
+	now := time.Unix(1e9, 0)
+	told := 0
+	for range 10_000 {
+		now = now.Add(100 * time.Millisecond)
+		if o.judge("log", now).tell {
+			told++
+			o.begin(now)
+			o.end(now.Add(50 * time.Millisecond))
+		}
+		told += len(o.catchUp(now))
+	}
+	if told > ownChanges+catchUps {
+		t.Errorf("told %d times", told)
+	}
+	for i := range 10 * maxTraces {
+		o.judge(fmt.Sprint(i), now)
+	}
+	if len(o.traces) > maxTraces || o.traces["log"] == nil {
+		t.Errorf("%d traces, the suspended one: %v", len(o.traces), o.traces["log"])
+	}
+}
+
+// A person's saves, now and then in the middle of a reload: each is told.
+func TestOutputsPerson(t *testing.T) {
+	var o outputs
+	now := time.Unix(1e9, 0)
+	for i, gap := range []time.Duration{0, 900, 3000, 1500, 400, 2100, 700, 5000, 1200, 300, 1900} {
+		now = now.Add(gap * time.Millisecond)
+		if !o.judge("main.go", now).tell {
+			t.Errorf("save %d was not told", i)
+		}
+		o.begin(now)
+		if i > 0 {
+			o.end(now)
+		}
+	}
+}
+
+func TestMergeChanges(t *testing.T) {
+	a := []Change{{"a", Created}, {"b", Created}, {"c", Removed}, {"d", Written}}
+	b := []Change{{"a", Removed}, {"b", Written}, {"c", Created}, {"d", Removed}, {"e", Created}}
+	want := "[{b created} {c written} {d removed} {e created}]"
+	if got := fmt.Sprint(mergeChanges(a, b)); got != want {
+		t.Errorf("got %s", got)
+	}
+}
