@@ -80,6 +80,7 @@ type Description struct {
 const (
 	CapabilityTerminal = "terminal" // attach and exec
 	CapabilityCgroup   = "cgroup"   // whole trees are ended by cgroup.kill
+	CapabilityRoute    = "route"    // it routes traffic itself: without it Route does nothing, and need not be called
 )
 
 // Handle is what a runtime needs to find a generation again. It is stored and
