@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/stead-dev/stead/runtime"
 	"github.com/stead-dev/stead/supervisor"
@@ -44,7 +45,9 @@ func (d *Daemon) order(ctx context.Context, c supervisor.Command) {
 	case supervisor.Stop:
 		d.work.add(c.ID.Name, func() { d.stop(ctx, runtimeID(c.ID), c.Kill) })
 	case supervisor.Route:
-		d.work.add(c.ID.Name, func() { d.route(ctx, runtimeID(c.ID)) })
+		if l := d.link.Load(); l != nil && slices.Contains(l.description.Capabilities, runtime.CapabilityRoute) {
+			d.work.add(c.ID.Name, func() { d.route(ctx, runtimeID(c.ID)) })
+		}
 	case supervisor.Signal:
 		d.work.add(c.ID.Name, func() { d.signal(ctx, runtimeID(c.ID), c.Signal) })
 	case supervisor.Hold, supervisor.Unroute, supervisor.Drain, supervisor.Drop:

@@ -92,8 +92,8 @@ const batchLimit = 256
 // factShare times what it took, factPause at most: with a thousand services a
 // turn costs about the same for one fact as for fifty.
 const (
-	factShare = 5
-	factPause = 5 * time.Millisecond
+	factShare = 10
+	factPause = 10 * time.Millisecond
 )
 
 // flushDelay bounds how long a transition may wait for a commit of its own.

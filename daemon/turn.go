@@ -160,8 +160,12 @@ func (d *Daemon) remember(dr *draft, next supervisor.State) {
 	}
 	services := map[supervisor.Name]*supervisor.Service{}
 	specs := map[runtime.ID]*runtime.Spec{}
+	gone := len(d.state.Services)
 	for name, s := range next.Services {
 		before, known := d.state.Services[name]
+		if known {
+			gone--
+		}
 		if before == s || known && before.Same(*s) {
 			continue
 		}
@@ -174,6 +178,14 @@ func (d *Daemon) remember(dr *draft, next supervisor.State) {
 		d.bindSpecs(dr, specs, old, *s)
 		dr.transitions(old, *s)
 	}
+	if gone > 0 {
+		d.bury(dr, next, services, specs)
+	}
+	dr.batch.Services, dr.batch.Specs = services, specs
+}
+
+// bury lets go of the services that are not in the next state any more.
+func (d *Daemon) bury(dr *draft, next supervisor.State, services map[supervisor.Name]*supervisor.Service, specs map[runtime.ID]*runtime.Spec) {
 	for name, old := range d.state.Services {
 		if _, still := next.Services[name]; !still {
 			services[name] = nil
@@ -181,7 +193,6 @@ func (d *Daemon) remember(dr *draft, next supervisor.State) {
 			dr.note(Event{Project: name.Project, Service: name.Service, Kind: EventPhase, Text: "removed"})
 		}
 	}
-	dr.batch.Services, dr.batch.Specs = services, specs
 }
 
 // bindSpecs gives each new generation the spec that its project has now, for

@@ -99,6 +99,7 @@ const (
 	CapabilityCgroup   = "cgroup"   // whole trees are ended by cgroup.kill
 	CapabilitySockets  = "sockets"  // Listen, Spec.Sockets and Signal
 	CapabilityInspect  = "inspect"  // Inspect knows whether an instance is halted
+	CapabilityRoute    = "route"    // it routes traffic itself: without it Route does nothing, and need not be called
 )
 
 // Handle is what a runtime needs to find a generation again. It is stored and

@@ -34,6 +34,9 @@ func (m *model) check(before State, commands []Command) error {
 	if granted := slices.ContainsFunc(commands, m.starts(before)); granted && holders > m.state.Limit {
 		return fmt.Errorf("%d unready at once, limit %d", holders, m.state.Limit)
 	}
+	if m.state.graph != nil && !slices.Equal(m.state.restless, findRestless(m.state)) {
+		return fmt.Errorf("restless: %d services, not the %d that are", len(m.state.restless), len(findRestless(m.state)))
+	}
 	return nil
 }
 

@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"cmp"
 	"slices"
 	"time"
 )
@@ -35,14 +34,14 @@ func (t *step) grant() bool {
 	t.flush()
 	waiting := t.slots()
 	granted := false
-	for _, s := range waiting {
+	for _, name := range waiting {
 		// Looked at again: what was granted before may have taken a
 		// dependency away.
-		now, _ := t.get(s.name)
+		now, _ := t.get(name)
 		if g := now.fresh(); g == nil || !g.Queued {
 			continue
 		}
-		e := t.edit(s.name)
+		e := t.edit(name)
 		t.admit(e, e.fresh())
 		t.settle()
 		granted = true
@@ -50,61 +49,25 @@ func (t *step) grant() bool {
 	return granted
 }
 
-// waiter is a service that waits for a slot.
-type waiter struct {
-	name Name
-	held bool
-}
-
-// slots counts the free slots and returns as many of those who wait, at most, in
-// the order of grants. Of a thousand that wait only a few can be next, so they are
-// picked and not sorted.
-func (t *step) slots() (next []waiter) {
+// slots counts the free slots and returns as many of those who wait, at most,
+// in the order of grants.
+func (t *step) slots() []Name {
 	free := t.state.Limit
-	waits := 0
-	for _, s := range t.state.Services {
+	var held, rest []Name
+	for _, s := range t.state.restless {
 		for i := range s.Generations {
-			g := &s.Generations[i]
-			if g.Queued {
-				waits++
-			} else if g.holdsSlot(t.now) {
+			switch g := &s.Generations[i]; {
+			case g.holdsSlot(t.now):
 				free--
+			case g.Queued && s.Held:
+				held = append(held, s.Name)
+			case g.Queued && len(rest) < t.state.Limit: // no more can be next
+				rest = append(rest, s.Name)
 			}
 		}
 	}
-	if free <= 0 || waits == 0 {
-		return nil
-	}
-	for name, s := range t.state.Services {
-		for i := range s.Generations {
-			if s.Generations[i].Queued {
-				next = t.pick(next, waiter{name, s.Held}, free)
-			}
-		}
-	}
-	return next
-}
-
-// pick adds w to the best few, in their order, if it is one of them.
-func (t *step) pick(best []waiter, w waiter, few int) []waiter {
-	at, _ := slices.BinarySearchFunc(best, w, func(a, b waiter) int {
-		return cmp.Or(compareTrueFirst(a.held, b.held), t.state.graph.compare(a.name, b.name))
-	})
-	if at == few {
-		return best
-	}
-	best = slices.Insert(best, at, w)
-	return best[:min(len(best), few)]
-}
-
-func compareTrueFirst(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case a:
-		return -1
-	}
-	return 1
+	next := append(held, rest...)
+	return next[:max(0, min(len(next), free))]
 }
 
 // admit gives a slot to g: it starts, or makes room for itself first.
@@ -119,6 +82,14 @@ func (t *step) admit(e *edit, g *Generation) {
 	t.retire(e, 0)
 }
 
+// restless reports whether s waits for a slot or may hold one, or time alone
+// changes something about it.
+func (s *Service) restless() bool {
+	return slices.ContainsFunc(s.Generations, func(g Generation) bool {
+		return g.Queued || g.Phase == PhaseDraining || g.holdsSlot(g.Since)
+	})
+}
+
 // Wake returns the earliest time at which a Ticked would change something.
 func (s State) Wake() (time.Time, bool) {
 	var drained, slot time.Time
@@ -126,7 +97,7 @@ func (s State) Wake() (time.Time, bool) {
 		return time.Time{}, false
 	}
 	waits := false
-	for _, service := range s.Services {
+	for _, service := range s.restless {
 		for i := range service.Generations {
 			switch g := &service.Generations[i]; {
 			case g.Queued:

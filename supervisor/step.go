@@ -23,6 +23,7 @@ func Step(s State, now time.Time, events ...Event) (State, []Command) {
 	if t.state.graph == nil || t.replan {
 		t.flush()
 		t.state.graph = newGraph(t.state.Services)
+		t.state.restless = findRestless(t.state)
 	}
 	if t.state.Synced {
 		t.settle()
@@ -127,6 +128,7 @@ func (t *step) flush() {
 		}
 		if !t.cloned {
 			t.cloned = true
+			t.state.restless = slices.Clone(t.state.restless)
 			t.state.Services = maps.Clone(t.state.Services)
 			if t.state.Services == nil {
 				t.state.Services = make(map[Name]*Service)
@@ -135,11 +137,44 @@ func (t *step) flush() {
 		e.changed = false
 		if e.dropped {
 			delete(t.state.Services, name)
+			t.stir(&Service{Name: name})
 			continue
 		}
 		s := e.Service
 		t.state.Services[name] = &s
+		t.stir(&s)
 	}
+}
+
+// stir notes whether a service is restless, in the state's own copy of restless.
+func (t *step) stir(s *Service) {
+	if t.state.graph == nil {
+		return // restless comes with it
+	}
+	all := t.state.restless
+	at, there := slices.BinarySearchFunc(all, s.Name, func(r *Service, name Name) int {
+		return t.state.graph.compare(r.Name, name)
+	})
+	switch restless := s.restless(); {
+	case there && !restless:
+		t.state.restless = slices.Delete(all, at, at+1)
+	case there:
+		all[at] = s
+	case restless:
+		t.state.restless = slices.Insert(all, at, s)
+	}
+}
+
+// findRestless returns what State.restless is to be.
+func findRestless(s State) []*Service {
+	var all []*Service
+	for _, service := range s.Services {
+		if service.restless() {
+			all = append(all, service)
+		}
+	}
+	slices.SortFunc(all, func(a, b *Service) int { return s.graph.compare(a.Name, b.Name) })
+	return all
 }
 
 // settle decides everything that is dirty, dependencies first, until no

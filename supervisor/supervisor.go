@@ -112,8 +112,11 @@ type State struct {
 	// as only the memory of it is gone, and not the wish for it.
 	Bereft bool
 
-	graph *graph          // of Services' plans; derived, made anew by Applied
-	spent map[Name]uint64 // highest number of services that were dropped, or never known
+	graph *graph // of Services' plans; derived, made anew by Applied
+	// restless are those of Services that are, in the order of graph.compare;
+	// derived. Of a thousand services few are.
+	restless []*Service
+	spent    map[Name]uint64 // highest number of services that were dropped, or never known
 }
 
 // Service is one service: what is wanted of it and what there is of it.

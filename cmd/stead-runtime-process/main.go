@@ -12,20 +12,23 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strconv"
 	"time"
 
 	"github.com/stead-dev/stead/plugins/process"
 	"github.com/stead-dev/stead/runtime"
+	"github.com/stead-dev/stead/runtime/burst"
 	"github.com/stead-dev/stead/runtime/logs"
 	"github.com/stead-dev/stead/runtime/plugin"
 	"github.com/stead-dev/stead/runtime/sockets"
 )
 
-// gcPercent trades CPU, of which little is used, for memory, which is there
-// all day: the heap grows by half before it is collected.
-const gcPercent = 50
+// The heap grows by that many percent before it is collected. Memory is there
+// all day, of CPU little is used, but when many services start.
+const (
+	gcCalm = 50
+	gcBusy = 100
+)
 
 // version is set by -ldflags "-X main.version=…".
 var version = "dev"
@@ -40,7 +43,6 @@ func main() {
 		fmt.Println(version)
 		return
 	}
-	debug.SetGCPercent(gcPercent)
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil)) // a file: it never prints
 	err := serve(*dir, *state, *logDir, log)
 	if err != nil {
@@ -73,7 +75,7 @@ func serve(dir, state, logDir string, log *slog.Logger) error {
 		var err error
 		store = logs.Open(logDir, keep)
 		rt, err = process.New(process.Options{Dir: state, Logs: process.LogsIn(store), Log: log, Nonce: o.Nonce, Build: version, Sockets: filepath.Join(dir, sockets.FileName)})
-		return rt, err
+		return frugal{rt, burst.New(gcCalm, gcBusy)}, err
 	}
 	err := plugin.Serve(context.Background(), o)
 	if rt != nil {
@@ -83,4 +85,15 @@ func serve(dir, state, logDir string, log *slog.Logger) error {
 		store.Close()
 	}
 	return err
+}
+
+// frugal has starts counted, as what they take is most of what there is.
+type frugal struct {
+	runtime.Runtime
+	burst *burst.Burst
+}
+
+func (f frugal) Start(ctx context.Context, spec runtime.Spec) (runtime.Handle, error) {
+	f.burst.Begin()
+	return f.Runtime.Start(ctx, spec)
 }

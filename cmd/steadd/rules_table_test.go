@@ -72,6 +72,7 @@ func rules() []rule {
 		{packages: []string{"runtime/logs"}, may: []string{"runtime"}, never: join(cloud,
 			in("log segments are plain files, written by the spine", bbolt, grpc))},
 		{packages: []string{"runtime/sockets"}, may: []string{"runtime"}, never: join(cloud, small, local)},
+		{packages: []string{"runtime/burst"}, may: nil, never: join(cloud, small, local)},
 		{packages: []string{"plugins/process/..."}, may: []string{"runtime", "runtime/logs", "runtime/sockets", "self/..."}, never: join(cloud, small, local)},
 		{packages: []string{"plugins/*/..."}, may: []string{"runtime", "self/..."}, never: join(small, local)},
 
@@ -99,7 +100,7 @@ func rules() []rule {
 			in("the CLI is the API's client and nothing else: status and completion must not pay for it",
 				bbolt, yaml, goPlugin, grpc, "github.com/compose-spec/compose-go", "mvdan.cc/sh", "github.com/prometheus", "go.opentelemetry.io"))},
 		{packages: []string{"cmd/steadd"}, may: []string{"..."}, never: cloud},
-		{packages: []string{"cmd/stead-runtime-process"}, may: []string{"runtime", "runtime/plugin", "runtime/logs", "runtime/sockets", "plugins/process/..."}, never: join(cloud, small)},
+		{packages: []string{"cmd/stead-runtime-process"}, may: []string{"runtime", "runtime/plugin", "runtime/logs", "runtime/sockets", "runtime/burst", "plugins/process/..."}, never: join(cloud, small)},
 		{packages: []string{"cmd/stead-gateway"}, may: []string{"runtime", "runtime/sockets", "daemon/gateway/..."}, never: join(cloud,
 			in("the doors outlive the brain and hold none of it", bbolt, yaml, goPlugin))},
 		{packages: []string{"cmd/*"}, may: []string{"runtime", "runtime/plugin", "plugins/*/..."}, never: small},

@@ -15,6 +15,8 @@ import (
 	"github.com/stead-dev/stead/daemon"
 	"github.com/stead-dev/stead/daemon/state"
 	"github.com/stead-dev/stead/ipc"
+	"github.com/stead-dev/stead/runtime"
+	"github.com/stead-dev/stead/runtime/burst"
 	"github.com/stead-dev/stead/runtime/plugin"
 )
 
@@ -103,13 +105,14 @@ const settleLimit = 3 * time.Second
 // connector finds the process runtime, or starts the binary that lies beside
 // this one.
 func connector(home ipc.Home, log *slog.Logger) daemon.Connector {
+	starts := burst.New(gcCalm, gcBusy)
 	return func(ctx context.Context) (daemon.Link, error) {
 		self, err := os.Executable()
 		if err != nil {
 			return nil, fmt.Errorf("find own executable: %w", err)
 		}
 		path := filepath.Join(filepath.Dir(self), "stead-runtime-process")
-		return plugin.Ensure(ctx, plugin.LaunchOptions{
+		c, err := plugin.Ensure(ctx, plugin.LaunchOptions{
 			Path:    path,
 			Dir:     home.Run,
 			Args:    []string{"--dir", home.Run, "--logs", home.Logs, "--state", filepath.Join(home.State, "process")},
@@ -118,7 +121,29 @@ func connector(home ipc.Home, log *slog.Logger) daemon.Connector {
 			Scope:   os.Getenv("INVOCATION_ID") != "", // systemd started us: the runtime must not end with our unit
 			Log:     log,
 		})
+		if err != nil {
+			return nil, err
+		}
+		return frugal{c, starts}, nil
 	}
+}
+
+// The heap grows by that many percent before it is collected: more while many
+// services start, as then that is a fifth of the work.
+const (
+	gcCalm = 100
+	gcBusy = 200
+)
+
+// frugal has starts counted.
+type frugal struct {
+	daemon.Link
+	burst *burst.Burst
+}
+
+func (f frugal) Start(ctx context.Context, spec runtime.Spec) (runtime.Handle, error) {
+	f.burst.Begin()
+	return f.Link.Start(ctx, spec)
 }
 
 // runtimeEnvironment is what the runtime itself needs. Services get theirs

@@ -3,8 +3,10 @@ package process
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/stead-dev/stead/runtime"
@@ -49,12 +51,22 @@ func (in *instance) attend(k *keeper) {
 
 // untilReady reports whether the instance got ready before it ended.
 func (in *instance) untilReady(ctx context.Context, k *keeper, t *teller) bool {
-	try, news := in.asker(k, k.spec.Ready)
-	pause, places := probeFirst, &elsewhere{in: in, probe: k.spec.Ready}
-	timer := time.NewTimer(0)
+	try, news := in.asker(k, k.spec.Ready, true)
+	pause, places := k.r.unready.enter(), &elsewhere{in: in, probe: k.spec.Ready}
+	defer k.r.unready.leave()
+	first := time.Duration(0)
+	if k.spec.Ready.UsesPort() {
+		first = pause // it has hardly been forked
+	}
+	timer := time.NewTimer(first)
 	defer timer.Stop()
-	<-timer.C
 	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-timer.C:
+		case <-news:
+		}
 		err := try(ctx)
 		if ctx.Err() != nil {
 			return false
@@ -70,12 +82,6 @@ func (in *instance) untilReady(ctx context.Context, k *keeper, t *teller) bool {
 		if timer.Stop(); wait > 0 {
 			timer.Reset(wait)
 		}
-		select {
-		case <-ctx.Done():
-			return false
-		case <-timer.C:
-		case <-news:
-		}
 	}
 }
 
@@ -87,8 +93,9 @@ func nextPause(pause time.Duration, probe *runtime.Probe) time.Duration {
 }
 
 // asker returns how the probe is asked once, and for those that are not worth
-// asking again before something has come, what says that it has.
-func (in *instance) asker(k *keeper, probe *runtime.Probe) (try func(context.Context) error, news <-chan struct{}) {
+// asking again before something has come, what says that it has. sparing: where
+// nobody listens, only every other attempt looks at all addresses.
+func (in *instance) asker(k *keeper, probe *runtime.Probe, sparing bool) (try func(context.Context) error, news <-chan struct{}) {
 	switch probe.Kind {
 	case runtime.ProbeLog:
 		return func(context.Context) error { return in.ears.ask() }, in.ears.news
@@ -96,7 +103,16 @@ func (in *instance) asker(k *keeper, probe *runtime.Probe) (try func(context.Con
 		return func(context.Context) error { return in.notices.askReady() }, in.notices.news
 	}
 	run := func(ctx context.Context, command []string) error { return in.check(ctx, k, command) }
-	return func(ctx context.Context) error { return ask(ctx, probe, in.ports[probe.Port], run) }, nil
+	hosts := loopback[:]
+	return func(ctx context.Context) error {
+		err := ask(ctx, probe, hosts, in.ports[probe.Port], run)
+		if all := len(hosts) == len(loopback); sparing && all && errors.Is(err, syscall.ECONNREFUSED) {
+			hosts = loopback[:1]
+		} else {
+			hosts = loopback[:]
+		}
+		return err
+	}, nil
 }
 
 // stayReady goes on asking where the spec wants that, and passes on what the
@@ -109,7 +125,7 @@ func (in *instance) stayReady(ctx context.Context, k *keeper, t *teller) {
 	again.Stop() // until something is held back
 	var try func(context.Context) error
 	if poll.Stop(); probe.Repeats() {
-		try, _ = in.asker(k, probe)
+		try, _ = in.asker(k, probe, false)
 		poll.Reset(probe.Interval)
 	}
 	for {
@@ -143,7 +159,7 @@ func (in *instance) stayReady(ctx context.Context, k *keeper, t *teller) {
 func (in *instance) untilSick(ctx context.Context, k *keeper) {
 	live := k.spec.Live
 	every, most := cmp.Or(live.Interval, liveEvery), cmp.Or(live.Failures, liveFailures)
-	try, _ := in.asker(k, live)
+	try, _ := in.asker(k, live, false)
 	if live.Kind == runtime.ProbeNotify {
 		try = func(context.Context) error { return in.notices.askBeat(every) }
 	}

@@ -65,3 +65,22 @@ func TestRecordsAreBounded(t *testing.T) {
 		t.Errorf("%+v", g)
 	}
 }
+
+func TestRestartCountedTwiceAfterARewrite(t *testing.T) {
+	path := filepath.Join(t.TempDir(), recordsName)
+	r, err := createRecords(path, header{Nonce: "n", Boot: "b"}, nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := runtime.ID{Service: "web", Number: 1}
+	r.generation(id, "hash")
+	r.start(runtime.InstanceID{ID: id, Attempt: 2}, os.Getpid())
+	r.start(runtime.InstanceID{ID: id, Replica: 1, Attempt: 1}, os.Getpid())
+	if err := r.rewrite(); err != nil {
+		t.Fatal(err)
+	}
+	r.close()
+	if g := readRecords(path).unfinished()[0]; g.Restarts != 1 {
+		t.Errorf("%d restarts", g.Restarts)
+	}
+}

@@ -29,7 +29,7 @@ const (
 var loopback = [...]string{"127.0.0.1", "::1"}
 
 // ask makes one attempt: nil means ready, an error says what came instead.
-func ask(ctx context.Context, probe *runtime.Probe, port int, run func(context.Context, []string) error) error {
+func ask(ctx context.Context, probe *runtime.Probe, hosts []string, port int, run func(context.Context, []string) error) error {
 	timeout := probe.Timeout
 	if timeout <= 0 {
 		timeout = probeTimeout
@@ -40,7 +40,7 @@ func ask(ctx context.Context, probe *runtime.Probe, port int, run func(context.C
 		return run(ctx, probe.Command)
 	}
 	var first error
-	for _, host := range loopback {
+	for _, host := range hosts {
 		err := askAt(ctx, probe, host, port)
 		if err == nil {
 			return nil

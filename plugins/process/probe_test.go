@@ -88,7 +88,7 @@ func TestBadAnswers(t *testing.T) {
 			t.Run(string(kind)+"/"+c.name, func(t *testing.T) {
 				port := serve(t, c.fn)
 				began := time.Now()
-				err := ask(t.Context(), &runtime.Probe{Kind: kind, Path: "/x", Timeout: 300 * time.Millisecond}, port, nil)
+				err := ask(t.Context(), &runtime.Probe{Kind: kind, Path: "/x", Timeout: 300 * time.Millisecond}, loopback[:], port, nil)
 				if took := time.Since(began); took > 2*time.Second {
 					t.Errorf("it took %s", took)
 				}
@@ -121,7 +121,7 @@ func TestHealth(t *testing.T) {
 	for _, c := range []struct{ service, want string }{
 		{"", ""}, {"shop.Cart", "NOT_SERVING"}, {"no.Such", `it does not know the service "no.Such"`},
 	} {
-		err := ask(t.Context(), &runtime.Probe{Kind: runtime.ProbeGRPC, Service: c.service}, port, nil)
+		err := ask(t.Context(), &runtime.Probe{Kind: runtime.ProbeGRPC, Service: c.service}, loopback[:], port, nil)
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.HasSuffix(err.Error(), c.want)) {
 			t.Errorf("%q: %v, want %q", c.service, err, c.want)
 		}
@@ -133,7 +133,7 @@ func TestHealth(t *testing.T) {
 	}
 	go func() { _ = bare.Serve(other) }()
 	defer bare.Stop()
-	err = ask(t.Context(), &runtime.Probe{Kind: runtime.ProbeGRPC}, other.Addr().(*net.TCPAddr).Port, nil)
+	err = ask(t.Context(), &runtime.Probe{Kind: runtime.ProbeGRPC}, loopback[:], other.Addr().(*net.TCPAddr).Port, nil)
 	if err == nil || !strings.Contains(err.Error(), "no grpc.health.v1.Health service") {
 		t.Error(err)
 	}
@@ -157,7 +157,7 @@ func TestHealthWithoutEnd(t *testing.T) {
 	})}
 	go func() { _ = server.Serve(l) }()
 	defer server.Close()
-	err = ask(t.Context(), &runtime.Probe{Kind: runtime.ProbeGRPC}, l.Addr().(*net.TCPAddr).Port, nil)
+	err = ask(t.Context(), &runtime.Probe{Kind: runtime.ProbeGRPC}, loopback[:], l.Addr().(*net.TCPAddr).Port, nil)
 	if err == nil || !strings.Contains(err.Error(), "not a gRPC answer") {
 		t.Error(err)
 	}

@@ -96,6 +96,7 @@ type Runtime struct {
 	cgroups   *cgroups        // nil: none
 	sockets   atomic.Uint64   // for sd_notify, made so far
 	oom       *oomWatch
+	unready   crowd
 	null      *os.File       // stdin of services
 	pipes     chan os.Signal // takes SIGPIPE, so that children do not inherit that it is ignored
 	done      chan struct{}  // closed at the end of Shutdown and Close

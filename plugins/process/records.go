@@ -29,6 +29,7 @@ type records struct {
 	file   *os.File
 	known  *recorded
 	lines  int  // in file
+	most   int  // lines at which to look whether they are too many
 	broken bool // writing failed, and it has been said
 }
 
@@ -220,8 +221,8 @@ func (r *records) add(one record) {
 	}
 	if _, err = r.file.Write(append(line, '\n')); err == nil {
 		r.lines++
-		if r.lines > 2*r.known.size()+recordsSlack {
-			err = r.rewrite()
+		if r.lines > r.most {
+			err = r.shorten()
 		}
 	}
 	if err != nil && !r.broken {
@@ -238,6 +239,14 @@ func (k *recorded) size() int {
 	return n
 }
 
+// shorten rewrites the file when that makes it much shorter.
+func (r *records) shorten() error {
+	if r.most = 2*r.known.size() + recordsSlack; r.lines > r.most {
+		return r.rewrite()
+	}
+	return nil
+}
+
 // rewrite replaces the file by one that says the same in fewer lines.
 func (r *records) rewrite() error {
 	temporary := r.path + ".new"
@@ -250,7 +259,7 @@ func (r *records) rewrite() error {
 	err = encoder.Encode(r.head)
 	for _, g := range r.known.generations {
 		if err == nil {
-			err = encoder.Encode(record{Generation: g})
+			err = encoder.Encode(record{Generation: g.withoutLive()})
 		}
 	}
 	for _, s := range r.known.processes() {
@@ -274,6 +283,17 @@ func (r *records) rewrite() error {
 	}
 	r.file, r.lines = file, r.known.size()+1
 	return nil
+}
+
+// withoutLive leaves out the restarts that are counted by the starts of live
+// instances, which follow in the file.
+func (g generationRecord) withoutLive() *generationRecord {
+	for instance := range g.live {
+		if instance.Attempt > 1 {
+			g.Restarts--
+		}
+	}
+	return &g
 }
 
 // close ends the file. It stays: exits in it are not all acknowledged.

@@ -87,6 +87,7 @@ type slot struct {
 	writer  *Writer
 	writers int
 	readers int
+	silent  bool // had a Writer, and may have no files that tell so
 }
 
 // Open returns the logs below dir. Nothing is created before it is needed.
@@ -109,12 +110,8 @@ func (s *Store) Writer(environment, project, service string) *Writer {
 	s.mu.Lock()
 	sl := s.slot(n)
 	sl.writers++
+	sl.silent = sl.log.invalid == nil
 	s.mu.Unlock()
-	if sl.log.invalid == nil {
-		// The directory makes the service known to later readers, also when
-		// it never writes. If this fails, the first write says why.
-		_ = os.MkdirAll(sl.log.dir, 0o700)
-	}
 	return sl.writer
 }
 
@@ -130,6 +127,9 @@ func (s *Store) Remove(environment, project, service string) error {
 	if err := l.remove(); err != nil {
 		return fmt.Errorf("remove logs of %s: %w", n, err)
 	}
+	s.mu.Lock()
+	s.logs[n].silent = false
+	s.mu.Unlock()
 	// Once l is forgotten offsets begin at 0 again, and a file that is still
 	// to be removed could have a new one's name.
 	s.sweeper.settle()
@@ -202,26 +202,33 @@ func (s *Store) releaseWriter(l *log) {
 }
 
 // drop forgets l when nobody uses it. A user who came and went since l was
-// parked has parked it again, or is about to and will then drop it itself.
+// parked has parked it again, or is about to and will then drop it itself. One
+// that never wrote stays: a directory to know it by would cost each start a
+// fifth of what a fork does.
 func (s *Store) drop(l *log) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sl := s.logs[l.name]
-	if sl != nil && sl.log == l && sl.writers == 0 && sl.readers == 0 && l.parked() {
+	if sl == nil || sl.log != l || sl.writers > 0 || sl.readers > 0 || !l.parked() {
+		return
+	}
+	if sl.silent = sl.silent && !exists(l.dir); !sl.silent {
 		delete(s.logs, l.name)
 	}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // known reports whether l's service was ever heard of.
 func (s *Store) known(l *log) bool {
 	s.mu.Lock()
-	open := s.logs[l.name].writers > 0
+	sl := s.logs[l.name]
+	heard := sl.silent || sl.writers > 0
 	s.mu.Unlock()
-	if open {
-		return true
-	}
-	_, err := os.Stat(l.dir)
-	return err == nil
+	return heard || exists(l.dir)
 }
 
 // name is what a log belongs to, and its directory.
