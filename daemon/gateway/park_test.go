@@ -225,10 +225,7 @@ func TestDownAnswersThoseWhoWait(t *testing.T) {
 
 // TestManyParked: every one of them is answered.
 func TestManyParked(t *testing.T) {
-	many := 1000
-	if !testing.Short() && many10k {
-		many = 10_000
-	}
+	many := many(t)
 	var sp spine
 	socket := sp.bind(t, "shop/web/http")
 	g := open(t, gateway.Options{Sockets: &sp, Limits: gateway.Limits{Conns: 2 * many, Parked: many}})
