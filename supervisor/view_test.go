@@ -3,6 +3,7 @@ package supervisor
 import (
 	"reflect"
 	"testing"
+	"time"
 )
 
 // Same stands between what Step changes and what the daemon writes: a field
@@ -46,6 +47,11 @@ func oneChange[T any](t *testing.T) map[string]T {
 	for i := range kind.NumField() {
 		var changed T
 		f := reflect.ValueOf(&changed).Elem().Field(i)
+		if _, is := f.Interface().(time.Time); is {
+			f.Set(reflect.ValueOf(time.Unix(1, 0)))
+			all[kind.Field(i).Name] = changed
+			continue
+		}
 		switch f.Kind() {
 		case reflect.Bool:
 			f.SetBool(true)
