@@ -122,6 +122,9 @@ type Present struct {
 	Projects map[string]Project               // by ID
 	Specs    map[supervisor.Name]runtime.Spec // of the generation that the service shows; for directories, ports, terminals
 	Problem  string                           // why the state may be incomplete
+	// Diagnostics of services that have any: of the last build, or of the way
+	// the service died. A service's list is replaced, never changed in place.
+	Diagnostics map[supervisor.Name][]runtime.Diagnostic
 }
 
 // Project is what users know a project by.

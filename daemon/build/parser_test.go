@@ -117,12 +117,12 @@ func TestFramesOfOthersAreSkipped(t *testing.T) {
 }
 
 func TestMatcher(t *testing.T) {
-	m, err := NewMatcher(MatcherSpec{Pattern: `^(\w+)! (?P<line>\d+) in (.*?): (.*)$`, File: "3", Severity: "1", Message: "4", Tool: "frob"})
+	m, err := NewMatcher(MatcherSpec{Pattern: `^(\w+)! (?P<line>\d+) in (.*?): (.*)$`, File: 3, Severity: 1, Message: 4, Level: runtime.SeverityWarning})
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := Diagnostics("Warning! 7 in a b.x: odd\nError! 8 in c.x: bad\nNote! 9 in c.x: fine\n", Options{Dir: "/src", Running: true, Matchers: []*Matcher{m}})
-	want := "/src/a b.x:7: warning [frob] odd\n/src/c.x:8: error [frob] bad\n"
+	found := Diagnostics("Warning! 7 in a b.x: odd\nError! 8 in c.x: bad\nOops! 9 in c.x: fine\n", Options{Dir: "/src", Running: true, Matchers: []*Matcher{m}})
+	want := "/src/a b.x:7: warning [matcher] odd\n/src/c.x:8: error [matcher] bad\n/src/c.x:9: warning [matcher] fine\n"
 	if got := show(found); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
@@ -133,12 +133,12 @@ func TestMatcherErrors(t *testing.T) {
 		spec MatcherSpec
 		want string
 	}{
-		{MatcherSpec{Pattern: "(", File: "1"}, "problem matcher: pattern: missing closing )"},
-		{MatcherSpec{Pattern: "(a)(?=b)", File: "1"}, "invalid or unsupported Perl syntax"},
-		{MatcherSpec{Pattern: "(a)", File: "2"}, "file: group 2, but pattern has groups 1 to 1"},
-		{MatcherSpec{Pattern: "(a)", File: "name"}, `file: pattern has no group named "name"`},
+		{MatcherSpec{Pattern: "(", File: 1}, "problem matcher: pattern: missing closing )"},
+		{MatcherSpec{Pattern: "(a)(?=b)", File: 1}, "invalid or unsupported Perl syntax"},
+		{MatcherSpec{Pattern: "(a)", File: 2}, "file: group 2, but pattern has 1 groups"},
+		{MatcherSpec{Pattern: "(a)", Line: -1}, "line: group -1"},
 		{MatcherSpec{Pattern: "(a)"}, "no group for file"},
-		{MatcherSpec{Pattern: "(a)", File: "1", Default: "fatal"}, `default severity "fatal"`},
+		{MatcherSpec{Pattern: "(a)", File: 1, Level: "fatal"}, `severity "fatal"`},
 	} {
 		_, err := NewMatcher(c.spec)
 		if err == nil || !strings.Contains(err.Error(), c.want) || !errors.Is(err, runtime.Invalid) {
