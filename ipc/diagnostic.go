@@ -3,6 +3,7 @@ package ipc
 import (
 	"github.com/stead-dev/stead/ipc/steadpb"
 	"github.com/stead-dev/stead/runtime"
+	"github.com/stead-dev/stead/supervisor"
 )
 
 // Diagnostic returns what m says in the contract's words.
@@ -19,6 +20,9 @@ func Diagnostic(m *steadpb.Diagnostic) runtime.Diagnostic {
 		Source:     m.GetSource(),
 		Service:    m.GetService(),
 		Generation: m.GetGeneration(),
+		Cause:      m.GetCause(),
+		Tool:       m.GetTool(),
+		Code:       m.GetCode(),
 	}
 }
 
@@ -35,7 +39,43 @@ func diagnosticView(d runtime.Diagnostic) *steadpb.Diagnostic {
 		Source:     valid(d.Source),
 		Service:    valid(d.Service),
 		Generation: d.Generation,
+		Cause:      valid(d.Cause),
+		Tool:       valid(d.Tool),
+		Code:       valid(d.Code),
 	}
+}
+
+// Bounds of the diagnostics in one answer, so that a thousand services that do
+// not build fit in a message, too.
+const (
+	diagnosticsPerService = 50
+	diagnosticsInAll      = 2000
+	diagnosticText        = 2 << 10 // bytes
+)
+
+// serviceDiagnostics is what is shown of those of one service, and how many
+// are left out.
+func serviceDiagnostics(p *Present, name supervisor.Name) ([]*steadpb.Diagnostic, int32) {
+	all := p.Diagnostics[name]
+	if len(all) == 0 {
+		return nil, 0
+	}
+	shown := all[:min(len(all), max(1, min(diagnosticsPerService, diagnosticsInAll/len(p.Diagnostics))))]
+	views := diagnosticViews(shown)
+	for _, v := range views {
+		v.Text, v.Hint, v.Source = short(v.Text), short(v.Hint), short(v.Source)
+		if v.Service == "" {
+			v.Service = name.Service
+		}
+	}
+	return views, int32(len(all) - len(shown))
+}
+
+func short(text string) string {
+	if len(text) <= diagnosticText {
+		return text
+	}
+	return valid(text[:diagnosticText]) + "…"
 }
 
 func diagnosticViews(list []runtime.Diagnostic) []*steadpb.Diagnostic {

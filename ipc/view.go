@@ -30,6 +30,7 @@ func serviceView(p *Present, name supervisor.Name) *steadpb.Service {
 		Keep:      s.Want.Keep,
 		Directory: valid(spec.Dir),
 	}
+	out.Diagnostics, out.DiagnosticsLeftOut = serviceDiagnostics(p, name)
 	why := s.Why()
 	out.Cause, out.CauseKind = valid(why.Text), string(why.Kind)
 	for _, d := range s.Plan.DependsOn {

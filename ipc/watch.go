@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/stead-dev/stead/ipc/steadpb"
+	"github.com/stead-dev/stead/runtime"
 	"github.com/stead-dev/stead/supervisor"
 )
 
@@ -77,6 +78,7 @@ type told struct {
 	view    *steadpb.Service
 	of      *supervisor.Service
 	project Project
+	wrong   []runtime.Diagnostic
 }
 
 // holds reports whether what was told is still so, without making it anew:
@@ -84,7 +86,12 @@ type told struct {
 // so one that is pending is always looked at.
 func (t told) holds(p *Present, n supervisor.Name) bool {
 	return t.view != nil && t.view.Phase != string(supervisor.PhasePending) &&
-		t.project == p.Projects[n.Project] && t.of == p.State.Services[n]
+		t.project == p.Projects[n.Project] && t.of == p.State.Services[n] && same(t.wrong, p.Diagnostics[n])
+}
+
+// same tells lists apart that are replaced when anything in them changes.
+func same(a, b []runtime.Diagnostic) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
 }
 
 // update takes p for told, and returns what is new in it and whether anything
@@ -105,7 +112,7 @@ func (w *watched) update(p *Present, sel *steadpb.Selection) (*steadpb.StatusRes
 		} else {
 			out.Services = append(out.Services, view)
 		}
-		now[n] = told{view, p.State.Services[n], p.Projects[n.Project]}
+		now[n] = told{view, p.State.Services[n], p.Projects[n.Project], p.Diagnostics[n]}
 	}
 	for n, before := range w.services {
 		if _, ok := now[n]; !ok {

@@ -38,6 +38,7 @@ func (h handlers) Why(ctx context.Context, req *steadpb.WhyRequest) (*steadpb.Wh
 		Project: valid(shownProject(p, name.Project)), Service: name.Service, Phase: string(p.State.Service(name).Phase()),
 		Summary: valid(e.summary), Kind: e.kind, Chain: e.chain, Hint: valid(e.hint),
 	}
+	out.Diagnostics, _ = serviceDiagnostics(p, e.root)
 	for _, line := range e.evidence {
 		out.Evidence = append(out.Evidence, valid(line))
 	}

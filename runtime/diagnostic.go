@@ -6,7 +6,7 @@ import (
 )
 
 // Diagnostic is something wrong at a place in a file: a manifest, or source
-// that does not build.
+// that does not build, or a program that died there.
 type Diagnostic struct {
 	File       string // absolute
 	Line       int    // 1 is the first; 0: the file as a whole
@@ -19,6 +19,9 @@ type Diagnostic struct {
 	Source     string // the line's text, for people who have no editor open
 	Service    string
 	Generation uint64
+	Cause      string // what led to it: "saved web/main.go"
+	Tool       string // who says so: "go", "tsc"; empty: stead itself
+	Code       string // the tool's own name for it: "TS2322"
 }
 
 // Severity of a Diagnostic.

@@ -117,6 +117,11 @@ type diagnosticShape struct {
 	Hint      string `json:"hint"`
 	Source    string `json:"source"`
 	Service   string `json:"service"`
+
+	Generation uint64 `json:"generation,omitempty"`
+	Cause      string `json:"cause,omitempty"` // what led to it
+	Tool       string `json:"tool,omitempty"`  // who says so
+	Code       string `json:"code,omitempty"`  // the tool's own name for it
 }
 
 func shapeCheck(answer *steadpb.CheckResponse) checkShape {
@@ -132,6 +137,7 @@ func shapeDiagnostics(sent []*steadpb.Diagnostic) []diagnosticShape {
 		shapes[i] = diagnosticShape{
 			File: d.File, Line: d.Line, Column: d.Column, EndLine: d.EndLine, EndColumn: d.EndColumn,
 			Severity: d.Severity, Text: d.Text, Hint: d.Hint, Source: d.Source, Service: d.Service,
+			Generation: d.Generation, Cause: d.Cause, Tool: d.Tool, Code: d.Code,
 		}
 	}
 	return shapes

@@ -68,6 +68,21 @@ func With(p *ipc.Present, n supervisor.Name, s supervisor.Service) *ipc.Present 
 	return &next
 }
 
+// Diagnosed returns a copy of p in which just these are service n's.
+func Diagnosed(p *ipc.Present, n supervisor.Name, list ...runtime.Diagnostic) *ipc.Present {
+	next := *p
+	next.Sequence++
+	next.Diagnostics = make(map[supervisor.Name][]runtime.Diagnostic, len(p.Diagnostics)+1)
+	for k, v := range p.Diagnostics {
+		next.Diagnostics[k] = v
+	}
+	next.Diagnostics[n] = list
+	if len(list) == 0 {
+		delete(next.Diagnostics, n)
+	}
+	return &next
+}
+
 // Without returns a copy of p that lacks service n.
 func Without(p *ipc.Present, n supervisor.Name) *ipc.Present {
 	next := With(p, n, supervisor.Service{})

@@ -1038,6 +1038,9 @@ type Diagnostic struct {
 	Source        string                 `protobuf:"bytes,9,opt,name=source,proto3" json:"source,omitempty"` // the line's text
 	Service       string                 `protobuf:"bytes,10,opt,name=service,proto3" json:"service,omitempty"`
 	Generation    uint64                 `protobuf:"varint,11,opt,name=generation,proto3" json:"generation,omitempty"`
+	Cause         string                 `protobuf:"bytes,12,opt,name=cause,proto3" json:"cause,omitempty"` // what led to it: "saved web/main.go"
+	Tool          string                 `protobuf:"bytes,13,opt,name=tool,proto3" json:"tool,omitempty"`   // who says so: "go", "tsc"; empty: stead itself
+	Code          string                 `protobuf:"bytes,14,opt,name=code,proto3" json:"code,omitempty"`   // the tool's own name for it: "TS2322"
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1147,6 +1150,27 @@ func (x *Diagnostic) GetGeneration() uint64 {
 		return x.Generation
 	}
 	return 0
+}
+
+func (x *Diagnostic) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
+func (x *Diagnostic) GetTool() string {
+	if x != nil {
+		return x.Tool
+	}
+	return ""
+}
+
+func (x *Diagnostic) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
 }
 
 // ErrorHint travels as a detail of an error: what the user can do about it.
@@ -1322,8 +1346,12 @@ type Service struct {
 	DependsOn      []string               `protobuf:"bytes,19,rep,name=depends_on,json=dependsOn,proto3" json:"depends_on,omitempty"`
 	NextGeneration uint64                 `protobuf:"varint,20,opt,name=next_generation,json=nextGeneration,proto3" json:"next_generation,omitempty"` // one that is to replace generation; 0: none
 	Directory      string                 `protobuf:"bytes,21,opt,name=directory,proto3" json:"directory,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// What is wrong in its files, by its last build or the way it died; empty
+	// again when a build succeeds. Bounded: see diagnostics_left_out.
+	Diagnostics        []*Diagnostic `protobuf:"bytes,40,rep,name=diagnostics,proto3" json:"diagnostics,omitempty"`
+	DiagnosticsLeftOut int32         `protobuf:"varint,41,opt,name=diagnostics_left_out,json=diagnosticsLeftOut,proto3" json:"diagnostics_left_out,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *Service) Reset() {
@@ -1501,6 +1529,20 @@ func (x *Service) GetDirectory() string {
 		return x.Directory
 	}
 	return ""
+}
+
+func (x *Service) GetDiagnostics() []*Diagnostic {
+	if x != nil {
+		return x.Diagnostics
+	}
+	return nil
+}
+
+func (x *Service) GetDiagnosticsLeftOut() int32 {
+	if x != nil {
+		return x.DiagnosticsLeftOut
+	}
+	return 0
 }
 
 type Instance struct {
@@ -2746,7 +2788,7 @@ const file_ipc_steadpb_stead_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value\x12\x16\n" +
 	"\x06origin\x18\x03 \x01(\tR\x06origin\x12\x16\n" +
-	"\x06masked\x18\x04 \x01(\bR\x06masked\"\x9c\x02\n" +
+	"\x06masked\x18\x04 \x01(\bR\x06masked\"\xda\x02\n" +
 	"\n" +
 	"Diagnostic\x12\x12\n" +
 	"\x04file\x18\x01 \x01(\tR\x04file\x12\x12\n" +
@@ -2763,7 +2805,10 @@ const file_ipc_steadpb_stead_proto_rawDesc = "" +
 	" \x01(\tR\aservice\x12\x1e\n" +
 	"\n" +
 	"generation\x18\v \x01(\x04R\n" +
-	"generation\"\x1f\n" +
+	"generation\x12\x14\n" +
+	"\x05cause\x18\f \x01(\tR\x05cause\x12\x12\n" +
+	"\x04tool\x18\r \x01(\tR\x04tool\x12\x12\n" +
+	"\x04code\x18\x0e \x01(\tR\x04code\"\x1f\n" +
 	"\tErrorHint\x12\x12\n" +
 	"\x04hint\x18\x01 \x01(\tR\x04hint\"B\n" +
 	"\rStatusRequest\x121\n" +
@@ -2771,7 +2816,7 @@ const file_ipc_steadpb_stead_proto_rawDesc = "" +
 	"\x0eStatusResponse\x12-\n" +
 	"\bservices\x18\x01 \x03(\v2\x11.stead.v1.ServiceR\bservices\x12\x18\n" +
 	"\aremoved\x18\x02 \x03(\tR\aremoved\x12%\n" +
-	"\x0edaemon_problem\x18\x03 \x01(\tR\rdaemonProblem\"\xff\x04\n" +
+	"\x0edaemon_problem\x18\x03 \x01(\tR\rdaemonProblem\"\xe9\x05\n" +
 	"\aService\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -2799,7 +2844,9 @@ const file_ipc_steadpb_stead_proto_rawDesc = "" +
 	"\n" +
 	"depends_on\x18\x13 \x03(\tR\tdependsOn\x12'\n" +
 	"\x0fnext_generation\x18\x14 \x01(\x04R\x0enextGeneration\x12\x1c\n" +
-	"\tdirectory\x18\x15 \x01(\tR\tdirectory\"\xf3\x02\n" +
+	"\tdirectory\x18\x15 \x01(\tR\tdirectory\x126\n" +
+	"\vdiagnostics\x18( \x03(\v2\x14.stead.v1.DiagnosticR\vdiagnostics\x120\n" +
+	"\x14diagnostics_left_out\x18) \x01(\x05R\x12diagnosticsLeftOut\"\xf3\x02\n" +
 	"\bInstance\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03pid\x18\x02 \x01(\x05R\x03pid\x12\x14\n" +
@@ -2986,55 +3033,56 @@ var file_ipc_steadpb_stead_proto_depIdxs = []int32{
 	20, // 11: stead.v1.Service.instances:type_name -> stead.v1.Instance
 	37, // 12: stead.v1.Service.since:type_name -> google.protobuf.Timestamp
 	37, // 13: stead.v1.Service.until:type_name -> google.protobuf.Timestamp
-	37, // 14: stead.v1.Instance.since:type_name -> google.protobuf.Timestamp
-	36, // 15: stead.v1.Instance.endpoints:type_name -> stead.v1.Instance.EndpointsEntry
-	5,  // 16: stead.v1.WhyRequest.selection:type_name -> stead.v1.Selection
-	15, // 17: stead.v1.WhyResponse.diagnostics:type_name -> stead.v1.Diagnostic
-	5,  // 18: stead.v1.EventsRequest.selection:type_name -> stead.v1.Selection
-	25, // 19: stead.v1.EventsResponse.events:type_name -> stead.v1.Event
-	37, // 20: stead.v1.Event.time:type_name -> google.protobuf.Timestamp
-	5,  // 21: stead.v1.LogsRequest.selection:type_name -> stead.v1.Selection
-	37, // 22: stead.v1.LogsRequest.since:type_name -> google.protobuf.Timestamp
-	37, // 23: stead.v1.LogsRequest.until:type_name -> google.protobuf.Timestamp
-	28, // 24: stead.v1.LogsResponse.blocks:type_name -> stead.v1.LogBlock
-	37, // 25: stead.v1.LogBlock.time:type_name -> google.protobuf.Timestamp
-	30, // 26: stead.v1.TerminalRequest.open:type_name -> stead.v1.TerminalOpen
-	31, // 27: stead.v1.TerminalRequest.resize:type_name -> stead.v1.TerminalSize
-	5,  // 28: stead.v1.TerminalOpen.selection:type_name -> stead.v1.Selection
-	31, // 29: stead.v1.TerminalOpen.size:type_name -> stead.v1.TerminalSize
-	33, // 30: stead.v1.TerminalResponse.exit:type_name -> stead.v1.TerminalExit
-	38, // 31: stead.v1.StopRequest.timeout:type_name -> google.protobuf.Duration
-	0,  // 32: stead.v1.Daemon.Version:input_type -> stead.v1.VersionRequest
-	3,  // 33: stead.v1.Daemon.Up:input_type -> stead.v1.UpRequest
-	6,  // 34: stead.v1.Daemon.Down:input_type -> stead.v1.DownRequest
-	8,  // 35: stead.v1.Daemon.Restart:input_type -> stead.v1.RestartRequest
-	10, // 36: stead.v1.Daemon.Check:input_type -> stead.v1.CheckRequest
-	12, // 37: stead.v1.Daemon.Env:input_type -> stead.v1.EnvRequest
-	17, // 38: stead.v1.Daemon.Status:input_type -> stead.v1.StatusRequest
-	17, // 39: stead.v1.Daemon.Watch:input_type -> stead.v1.StatusRequest
-	21, // 40: stead.v1.Daemon.Why:input_type -> stead.v1.WhyRequest
-	23, // 41: stead.v1.Daemon.Events:input_type -> stead.v1.EventsRequest
-	26, // 42: stead.v1.Daemon.Logs:input_type -> stead.v1.LogsRequest
-	29, // 43: stead.v1.Daemon.Terminal:input_type -> stead.v1.TerminalRequest
-	34, // 44: stead.v1.Daemon.Stop:input_type -> stead.v1.StopRequest
-	1,  // 45: stead.v1.Daemon.Version:output_type -> stead.v1.VersionResponse
-	4,  // 46: stead.v1.Daemon.Up:output_type -> stead.v1.UpResponse
-	7,  // 47: stead.v1.Daemon.Down:output_type -> stead.v1.DownResponse
-	9,  // 48: stead.v1.Daemon.Restart:output_type -> stead.v1.RestartResponse
-	11, // 49: stead.v1.Daemon.Check:output_type -> stead.v1.CheckResponse
-	13, // 50: stead.v1.Daemon.Env:output_type -> stead.v1.EnvResponse
-	18, // 51: stead.v1.Daemon.Status:output_type -> stead.v1.StatusResponse
-	18, // 52: stead.v1.Daemon.Watch:output_type -> stead.v1.StatusResponse
-	22, // 53: stead.v1.Daemon.Why:output_type -> stead.v1.WhyResponse
-	24, // 54: stead.v1.Daemon.Events:output_type -> stead.v1.EventsResponse
-	27, // 55: stead.v1.Daemon.Logs:output_type -> stead.v1.LogsResponse
-	32, // 56: stead.v1.Daemon.Terminal:output_type -> stead.v1.TerminalResponse
-	35, // 57: stead.v1.Daemon.Stop:output_type -> stead.v1.StopResponse
-	45, // [45:58] is the sub-list for method output_type
-	32, // [32:45] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	15, // 14: stead.v1.Service.diagnostics:type_name -> stead.v1.Diagnostic
+	37, // 15: stead.v1.Instance.since:type_name -> google.protobuf.Timestamp
+	36, // 16: stead.v1.Instance.endpoints:type_name -> stead.v1.Instance.EndpointsEntry
+	5,  // 17: stead.v1.WhyRequest.selection:type_name -> stead.v1.Selection
+	15, // 18: stead.v1.WhyResponse.diagnostics:type_name -> stead.v1.Diagnostic
+	5,  // 19: stead.v1.EventsRequest.selection:type_name -> stead.v1.Selection
+	25, // 20: stead.v1.EventsResponse.events:type_name -> stead.v1.Event
+	37, // 21: stead.v1.Event.time:type_name -> google.protobuf.Timestamp
+	5,  // 22: stead.v1.LogsRequest.selection:type_name -> stead.v1.Selection
+	37, // 23: stead.v1.LogsRequest.since:type_name -> google.protobuf.Timestamp
+	37, // 24: stead.v1.LogsRequest.until:type_name -> google.protobuf.Timestamp
+	28, // 25: stead.v1.LogsResponse.blocks:type_name -> stead.v1.LogBlock
+	37, // 26: stead.v1.LogBlock.time:type_name -> google.protobuf.Timestamp
+	30, // 27: stead.v1.TerminalRequest.open:type_name -> stead.v1.TerminalOpen
+	31, // 28: stead.v1.TerminalRequest.resize:type_name -> stead.v1.TerminalSize
+	5,  // 29: stead.v1.TerminalOpen.selection:type_name -> stead.v1.Selection
+	31, // 30: stead.v1.TerminalOpen.size:type_name -> stead.v1.TerminalSize
+	33, // 31: stead.v1.TerminalResponse.exit:type_name -> stead.v1.TerminalExit
+	38, // 32: stead.v1.StopRequest.timeout:type_name -> google.protobuf.Duration
+	0,  // 33: stead.v1.Daemon.Version:input_type -> stead.v1.VersionRequest
+	3,  // 34: stead.v1.Daemon.Up:input_type -> stead.v1.UpRequest
+	6,  // 35: stead.v1.Daemon.Down:input_type -> stead.v1.DownRequest
+	8,  // 36: stead.v1.Daemon.Restart:input_type -> stead.v1.RestartRequest
+	10, // 37: stead.v1.Daemon.Check:input_type -> stead.v1.CheckRequest
+	12, // 38: stead.v1.Daemon.Env:input_type -> stead.v1.EnvRequest
+	17, // 39: stead.v1.Daemon.Status:input_type -> stead.v1.StatusRequest
+	17, // 40: stead.v1.Daemon.Watch:input_type -> stead.v1.StatusRequest
+	21, // 41: stead.v1.Daemon.Why:input_type -> stead.v1.WhyRequest
+	23, // 42: stead.v1.Daemon.Events:input_type -> stead.v1.EventsRequest
+	26, // 43: stead.v1.Daemon.Logs:input_type -> stead.v1.LogsRequest
+	29, // 44: stead.v1.Daemon.Terminal:input_type -> stead.v1.TerminalRequest
+	34, // 45: stead.v1.Daemon.Stop:input_type -> stead.v1.StopRequest
+	1,  // 46: stead.v1.Daemon.Version:output_type -> stead.v1.VersionResponse
+	4,  // 47: stead.v1.Daemon.Up:output_type -> stead.v1.UpResponse
+	7,  // 48: stead.v1.Daemon.Down:output_type -> stead.v1.DownResponse
+	9,  // 49: stead.v1.Daemon.Restart:output_type -> stead.v1.RestartResponse
+	11, // 50: stead.v1.Daemon.Check:output_type -> stead.v1.CheckResponse
+	13, // 51: stead.v1.Daemon.Env:output_type -> stead.v1.EnvResponse
+	18, // 52: stead.v1.Daemon.Status:output_type -> stead.v1.StatusResponse
+	18, // 53: stead.v1.Daemon.Watch:output_type -> stead.v1.StatusResponse
+	22, // 54: stead.v1.Daemon.Why:output_type -> stead.v1.WhyResponse
+	24, // 55: stead.v1.Daemon.Events:output_type -> stead.v1.EventsResponse
+	27, // 56: stead.v1.Daemon.Logs:output_type -> stead.v1.LogsResponse
+	32, // 57: stead.v1.Daemon.Terminal:output_type -> stead.v1.TerminalResponse
+	35, // 58: stead.v1.Daemon.Stop:output_type -> stead.v1.StopResponse
+	46, // [46:59] is the sub-list for method output_type
+	33, // [33:46] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_ipc_steadpb_stead_proto_init() }
