@@ -123,15 +123,12 @@ type Present struct {
 	Specs    map[supervisor.Name]runtime.Spec // of the generation that the service shows; for directories, ports, terminals
 	URLs     map[supervisor.Name][]string     // of services with published ports; others are reached by their endpoints
 	Problem  string                           // why the state may be incomplete
-<<<<<<< HEAD
 
 	// Unreachable are services whose published port somebody else has.
 	Unreachable map[supervisor.Name]supervisor.Cause
-=======
 	// Diagnostics of services that have any: of the last build, or of the way
 	// the service died. A service's list is replaced, never changed in place.
 	Diagnostics map[supervisor.Name][]runtime.Diagnostic
->>>>>>> build
 }
 
 // Project is what users know a project by.
