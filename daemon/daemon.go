@@ -30,6 +30,8 @@ type Options struct {
 	Load     Loader
 	Find     Finder    // nil: only for manifests that are named by File
 	Inherit  Inheritor // nil: services inherit what the caller has
+	Watcher  Watcher   // nil: saves do nothing
+	Inputter Inputter  // with Watcher
 	Gateways *Gateways // nil: services listen on published ports themselves
 	Limit    int       // generations that may be unready at once
 	Boot     string    // identity of this boot of the machine
@@ -45,6 +47,7 @@ type Daemon struct {
 	find     Finder
 	inherit  Inheritor
 	gateways *Gateways
+	saves    *saves
 	log      *slog.Logger
 
 	requests chan message
@@ -144,6 +147,9 @@ func New(o Options) *Daemon {
 		d.note(Event{Time: time.Now(), Kind: EventDaemon, Text: o.Problem})
 	}
 	d.publish()
+	if o.Watcher != nil {
+		d.saves = newSaves(d, o.Watcher, o.Inputter)
+	}
 	return d
 }
 
@@ -164,6 +170,9 @@ func (d *Daemon) Run(detach context.Context) error {
 	if d.gateways != nil {
 		o := newDoors(d, d.gateways.Dial)
 		attending.Go(func() { o.attend(ctx) }) // ends with ctx
+	}
+	if d.saves != nil {
+		attending.Go(func() { d.saves.attend(ctx) }) // ends with ctx
 	}
 	d.loop(ctx)
 	close(d.ended)

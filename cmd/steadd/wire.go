@@ -44,6 +44,8 @@ func supervise(detach context.Context, home ipc.Home, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	files := newWatcher()
+	defer files.Close()
 	doors, err := gateways(home, log)
 	if err != nil {
 		return err
@@ -56,6 +58,8 @@ func supervise(detach context.Context, home ipc.Home, log *slog.Logger) error {
 		Find:     find,
 		Inherit:  inherit,
 		Gateways: doors,
+		Watcher:  files,
+		Inputter: inputter{},
 		Limit:    unreadyPerCore * max(2, goruntime.NumCPU()),
 		Boot:     boot,
 		Problem:  recoveryText(recovery),

@@ -140,7 +140,7 @@ func (s *draft) readData() {
 	}
 	for _, one := range s.fields(f.value, "data") {
 		if s.document.name(one.key, "data", one.key.Value) {
-			s.data = append(s.data, literally(s.path(one.value, "data "+one.key.Value))+"/**")
+			s.data = append(s.data, Literally(s.path(one.value, "data "+one.key.Value))+"/**")
 		}
 	}
 }

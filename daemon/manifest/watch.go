@@ -140,7 +140,7 @@ func (s *draft) pattern(n *yaml.Node, what string) (pattern string, not, ok bool
 	}
 	all := first < 0 || strings.HasSuffix(text, "/")
 	if !path.IsAbs(text) {
-		text = literally(s.directory(n)) + "/" + text
+		text = Literally(s.directory(n)) + "/" + text
 	}
 	if text = path.Clean(text); all && first < 0 && !not {
 		s.named = append(s.named, n)
@@ -155,8 +155,8 @@ func (s *draft) pattern(n *yaml.Node, what string) (pattern string, not, ok bool
 	return text, not, true
 }
 
-// literally returns a pattern that a path alone matches.
-func literally(path string) string {
+// Literally returns a pattern that a path alone matches.
+func Literally(path string) string {
 	var out strings.Builder
 	for i := range len(path) {
 		if strings.IndexByte(meta, path[i]) >= 0 {
@@ -168,12 +168,13 @@ func literally(path string) string {
 }
 
 // Covers reports whether a file is among Paths and not to be ignored.
-func (w Watch) Covers(file string) bool { return matches(w.Paths, file) && !w.Ignores(file) }
+func (w Watch) Covers(file string) bool { return Matches(w.Paths, file) && !w.Ignores(file) }
 
 // Ignores reports whether a file is among Ignore.
-func (w Watch) Ignores(file string) bool { return matches(w.Ignore, file) }
+func (w Watch) Ignores(file string) bool { return Matches(w.Ignore, file) }
 
-func matches(patterns []string, file string) bool {
+// Matches reports whether a path is among patterns as those of Watch.
+func Matches(patterns []string, file string) bool {
 	for _, one := range patterns {
 		if doublestar.MatchUnvalidated(one, file) {
 			return true

@@ -55,14 +55,14 @@ func (s *draft) guess(w *Watch) {
 	case inside:
 		w.Mode = WatchAuto
 		if s.build.command == nil { // else it is written by the build that is to follow a save
-			w.Paths = []string{literally(file) + "/**"}
+			w.Paths = []string{Literally(file) + "/**"}
 		}
 	case reloadsItself(program, words[1:]):
 	case s.build.command != nil:
 		w.Mode = WatchAuto
 	case runners.MatchString(program):
 		if file, ok := s.firstFile(words[1:]); ok {
-			w.Mode, w.Paths = WatchAuto, []string{literally(file) + "/**"}
+			w.Mode, w.Paths = WatchAuto, []string{Literally(file) + "/**"}
 			break
 		}
 		fallthrough
