@@ -3,6 +3,7 @@ package supervisor
 import (
 	"reflect"
 	"testing"
+	"time"
 )
 
 // Same stands between what Step changes and what the daemon writes: a field
@@ -34,6 +35,16 @@ func TestRememberedKeepsTheNewFields(t *testing.T) {
 	kept := s.Remembered()
 	if !kept.Awake || !kept.Asleep || kept.Owed != "a" || kept.Trigger != "b" || kept.Generations[0].Trigger != "c" {
 		t.Errorf("remembered: %+v", kept)
+	}
+}
+
+func TestWhoSleepsWaitsForNothing(t *testing.T) {
+	s := &story{state: New(0, nil, false), now: time.Unix(1000, 0)}
+	for _, line := range []string{"attach ; sync", "apply web=v1[lazy,healthy:db] db=v1[lazy]", "up web"} {
+		s.do(s.eventsOf(line)...)
+	}
+	if got := s.state.WaitsFor(named("web")); got != nil {
+		t.Errorf("asleep, it waits for %v", got)
 	}
 }
 
