@@ -51,7 +51,7 @@ func (t *step) stop(e *edit, g *Generation, kill bool) {
 // while it is wanted, and what completed.
 func (e *edit) prune() {
 	last := uint64(0)
-	if g := e.latest(); g != nil && (!e.rests() || g.Plan.OneShot && g.Phase == PhaseCompleted && !e.Gone) {
+	if g := e.latest(); g != nil && (e.wanted() || g.Plan.OneShot && g.Phase == PhaseCompleted && !e.Gone) {
 		last = g.Number
 	}
 	e.discard(func(g *Generation) bool { return g.Phase.Final() && g.Number != last })

@@ -162,7 +162,6 @@ var faults = []struct{ name, from, to string }{
 	{"is awake with each manifest", "p.onDemand() && !e.Plan.onDemand() && e.lives()", "p.onDemand() && e.lives()"},
 	{"stops a stranger that somebody uses", "e.Trigger, e.Awake = g.Trigger, e.Plan.onDemand()", "e.Trigger = g.Trigger"},
 	{"wakes up with the machine", "s.Awake, s.Asleep, s.Owed, s.Trigger = false, false, \"\", \"started\"", "s.Asleep, s.Owed, s.Trigger = false, \"\", \"started\""},
-	{"keeps what failed before it slept", "(!e.rests() || g.Plan", "(e.wanted() || g.Plan"},
 	{"asleep is pending", "if s.rests() {\n\t\tswitch {", "if !s.wanted() {\n\t\tswitch {"},
 	{"asleep for no reason", "case s.Asleep:\n\t\treturn", "case false:\n\t\treturn"},
 	{"asleep, it waits", "if !ok || service.rests() {", "if !ok || !service.wanted() {"},

@@ -405,6 +405,7 @@ func TestSleep(t *testing.T) {
 			idle db
 			call db
 			idle db
+			apply web=v1[healthy:db] db=v1[lazy,drain:1s]
 			down web -> unroute web, stop web/1
 			traffic db serving 1
 			stopped web/1 -> hold db, stop db/1`},

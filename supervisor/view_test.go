@@ -38,6 +38,16 @@ func TestRememberedKeepsTheNewFields(t *testing.T) {
 	}
 }
 
+func TestWhoSleepsWaitsForNothing(t *testing.T) {
+	s := &story{state: New(0, nil, false), now: time.Unix(1000, 0)}
+	for _, line := range []string{"attach ; sync", "apply web=v1[lazy,healthy:db] db=v1[lazy]", "up web"} {
+		s.do(s.eventsOf(line)...)
+	}
+	if got := s.state.WaitsFor(named("web")); got != nil {
+		t.Errorf("asleep, it waits for %v", got)
+	}
+}
+
 // oneChange returns a T for each of its fields, in which only that one is not
 // zero.
 func oneChange[T any](t *testing.T) map[string]T {
