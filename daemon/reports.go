@@ -101,7 +101,7 @@ func (d *Daemon) settleIdle(dr *draft) {
 		case !ok:
 			delete(d.reports.used, name)
 		case !at.IsZero() && !dr.now.Before(at):
-			delete(d.reports.used, name)
+			d.reports.used[name] = use{last: dr.now} // said again: it is ignored while a generation is on its way
 			dr.events = append(dr.events, supervisor.Idled{Name: name})
 		}
 	}
