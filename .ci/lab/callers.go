@@ -22,6 +22,7 @@ type callers struct {
 	detach context.Context
 	cancel context.CancelFunc
 	work   sync.WaitGroup
+	close  func() error
 
 	mu       sync.Mutex
 	answered map[string]int // by kind
@@ -56,7 +57,7 @@ func (c *callers) kinds(web, tcp string) (map[string]call, error) {
 	if err != nil {
 		return nil, err
 	}
-	context.AfterFunc(c.detach, func() { _ = conn.Close() })
+	c.close = conn.Close
 	h2 := new(http.Protocols)
 	h2.SetUnencryptedHTTP2(true)
 	return map[string]call{
@@ -157,6 +158,7 @@ func (c *callers) keepAsking(kind string, ask call, every time.Duration) {
 func (c *callers) end() (answered int, lost []string) {
 	c.cancel()
 	c.work.Wait()
+	_ = c.close()
 	var kinds []string
 	for kind, n := range c.answered {
 		answered += n

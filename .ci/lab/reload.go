@@ -17,8 +17,9 @@ import (
 // The project whose services are reloaded: a web service and a TCP one, each
 // by a save of its own file.
 const (
-	webAddress = "127.0.0.1:21000"
-	tcpAddress = "127.0.0.1:21001"
+	reloadPort = 22500 // and the two after it
+	webAddress = "127.0.0.1:22500"
+	tcpAddress = "127.0.0.1:22501"
 )
 
 func reloadManifest(o options, web, tcp string) string {
@@ -27,11 +28,11 @@ func reloadManifest(o options, web, tcp string) string {
 services:
   web:
     command: [%q, -listen, -notify, %q]
-    ports: {http: 21000}
+    ports: {http: 22500}
     watch: [web.txt]
   tcp:
     command: [%q, -echo, -notify, %q]
-    ports: {db: {port: 21001, protocol: tcp}}
+    ports: {db: {port: 22501, protocol: tcp}}
     watch: [tcp.txt]
 `, service, web, service, tcp)
 }
@@ -153,13 +154,13 @@ func bareStart(o options, a *announcements) (time.Duration, error) {
 	}
 	defer f.end()
 	began := time.Now()
-	if _, err := f.start(o, firstPort+2, a.path); err != nil {
+	if _, err := f.start(o, reloadPort+2, a.path); err != nil {
 		return 0, err
 	}
 	if err := a.wait(1, time.Minute); err != nil {
 		return 0, err
 	}
-	_, err = until("127.0.0.1:"+strconv.Itoa(firstPort+2), "")
+	_, err = until("127.0.0.1:"+strconv.Itoa(reloadPort+2), "")
 	return time.Since(began), err
 }
 

@@ -62,7 +62,7 @@ func (c *cli) root() *cobra.Command {
 	root.AddCommand(
 		c.upCommand(), c.downCommand(), c.statusCommand(), c.restartCommand(), c.logsCommand(),
 		c.attachCommand(), c.execCommand(), c.runCommand(), c.whyCommand(), c.eventsCommand(), c.envCommand(), c.checkCommand(),
-		c.daemonCommand(), c.versionCommand(), c.completionCommand(),
+		c.daemonCommand(), c.lspCommand(), c.versionCommand(), c.completionCommand(),
 	)
 	return root
 }

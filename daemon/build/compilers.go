@@ -67,7 +67,7 @@ func goModule(p *Parser, s *single) bool {
 }
 
 func goMore(s *single, line string) bool {
-	if caret.MatchString(line) {
+	if pointing(line) {
 		return true
 	}
 	if !strings.HasPrefix(line, "\t") {
@@ -77,8 +77,12 @@ func goMore(s *single, line string) bool {
 	return true
 }
 
-// caret is a line that shows source, or points into it.
-var caret = regexp.MustCompile(`^\s*\d*\s+\| |^\s*\d*\s+\|$|^\s*[~^]+\s*$`)
+// pointing reports whether a line shows source behind its number and a bar,
+// or points into it with carets.
+func pointing(line string) bool {
+	rest := strings.TrimLeft(line, " \t0123456789")
+	return strings.HasPrefix(rest, "| ") || rest == "|" || rest != "" && strings.Trim(rest, "~^ \t") == ""
+}
 
 func indentedMore(s *single, line string) bool {
 	if !strings.HasPrefix(line, "  ") {
@@ -146,7 +150,7 @@ var note = regexp.MustCompile(`^(\S.*?):(\d+)(?::\d+)?: note: (.*)$`)
 
 // cMore drops the source that gcc, clang and mypy show, and keeps their notes.
 func cMore(s *single, line string) bool {
-	if caret.MatchString(line) {
+	if pointing(line) {
 		return true
 	}
 	m := note.FindStringSubmatch(line)

@@ -174,7 +174,7 @@ func compact(changes []Change) []Change {
 func (o *owner) judge(p *project, changes []Change, first, last, now time.Time) {
 	told := changes[:0]
 	for _, c := range changes {
-		j := p.outputs.judge(c.Path, now)
+		j := p.outputs.judge(c.Path, now, p.names(c.Path))
 		if j.tell {
 			told = append(told, c)
 		}
@@ -189,6 +189,14 @@ func (o *owner) judge(p *project, changes []Change, first, last, now time.Time) 
 		}
 	}
 	o.emit(p, told, first, last)
+}
+
+// names reports whether a root names the file itself (Root.Files).
+func (p *project) names(path string) bool {
+	return slices.ContainsFunc(p.trees, func(t *tree) bool {
+		rel, below := strings.CutPrefix(path, strings.TrimSuffix(t.filter.root.Dir, "/")+"/")
+		return below && t.filter.exact[rel]
+	})
 }
 
 // askWho looks through all processes, beside the owner: no save waits for it.

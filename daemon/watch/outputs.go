@@ -34,6 +34,10 @@ const (
 // each, every one of them begun after the change before; or when it changes
 // again and again while a process has it open for writing (a log, SQLite).
 //
+// A file that a root names counts while a reload is under way, and not just
+// after it: it is a source, and tools that save a source as soon as the last
+// reload is over are not to be told from what a service writes when it is up.
+//
 // A person who saves a file in the middle of every reload looks like that. So
 // a suspended path that no process holds is told once more when it is at rest,
 // three times at most, and its first change outside of a reload lifts the
@@ -80,15 +84,20 @@ type judgement struct {
 	ask     bool // look who holds the file, and call held
 }
 
-// judge is told of every change.
-func (o *outputs) judge(path string, now time.Time) judgement {
+// judge is told of every change. named: a root names the file itself, so that
+// services do not write it; what is left are builds.
+func (o *outputs) judge(path string, now time.Time, named bool) judgement {
 	t := o.trail(path)
 	before := t.changed
 	t.changed = now
 	if t.suspended {
 		return o.judgeSuspended(t, before, now)
 	}
-	o.strike(t, now)
+	if named && o.acting == 0 {
+		t.strikes, t.delay = 0, 0
+	} else {
+		o.strike(t, now)
+	}
 	if t.strikes >= ownChanges {
 		t.suspended, t.withheld = true, true
 		return judgement{suspend: true}

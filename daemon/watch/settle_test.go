@@ -83,7 +83,7 @@ func TestOutputsWriterWithoutEnd(t *testing.T) {
 	told := 0
 	for range 10_000 {
 		now = now.Add(100 * time.Millisecond)
-		if o.judge("log", now).tell {
+		if o.judge("log", now, false).tell {
 			told++
 			o.begin(now)
 			o.end(now.Add(50 * time.Millisecond))
@@ -94,7 +94,7 @@ func TestOutputsWriterWithoutEnd(t *testing.T) {
 		t.Errorf("told %d times", told)
 	}
 	for i := range 10 * maxTraces {
-		o.judge(fmt.Sprint(i), now)
+		o.judge(fmt.Sprint(i), now, false)
 	}
 	if len(o.traces) > maxTraces || o.traces["log"] == nil {
 		t.Errorf("%d traces, the suspended one: %v", len(o.traces), o.traces["log"])
@@ -107,12 +107,37 @@ func TestOutputsPerson(t *testing.T) {
 	now := time.Unix(1e9, 0)
 	for i, gap := range []time.Duration{0, 900, 3000, 1500, 400, 2100, 700, 5000, 1200, 300, 1900} {
 		now = now.Add(gap * time.Millisecond)
-		if !o.judge("main.go", now).tell {
+		if !o.judge("main.go", now, false).tell {
 			t.Errorf("save %d was not told", i)
 		}
 		o.begin(now)
 		if i > 0 {
 			o.end(now)
+		}
+	}
+}
+
+// A tool that saves a source whenever the last reload is over is no output; a
+// build that writes one is.
+func TestOutputsNamed(t *testing.T) {
+	for during, want := range map[bool]int{false: 100, true: ownChanges} {
+		var o outputs
+		now, told := time.Unix(1e9, 0), 0
+		for range 100 {
+			now = now.Add(50 * time.Millisecond)
+			if !during && o.acting > 0 {
+				o.end(now)
+			}
+			if o.judge("main.go", now, true).tell {
+				told++
+				if during && o.acting > 0 {
+					o.end(now)
+				}
+				o.begin(now)
+			}
+		}
+		if told != want {
+			t.Errorf("during %v: told %d times, want %d", during, told, want)
 		}
 	}
 }
