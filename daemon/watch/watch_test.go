@@ -126,6 +126,7 @@ func (b *bench) next() watch.Batch {
 	b.Helper()
 	select {
 	case b.last = <-b.w.Batches():
+		b.Logf("batch: %+v", b.last.Changes)
 		return b.last
 	case <-time.After(patience):
 		b.Fatal("no batch came")
