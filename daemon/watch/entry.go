@@ -81,8 +81,15 @@ func digest(path string, limit int64, buffer []byte) (sum uint64, read stat, ok 
 		return 0, stat{}, false
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil || !info.Mode().IsRegular() || info.Size() > limit {
+	return digestFile(f, limit, buffer)
+}
+
+// digestFile looks at the file before and after reading it: the sum of what
+// was written meanwhile must not be taken for that of what was there before,
+// or the write would be seen as none.
+func digestFile(f fs.File, limit int64, buffer []byte) (sum uint64, read stat, ok bool) {
+	before, err := f.Stat()
+	if err != nil || !before.Mode().IsRegular() || before.Size() > limit {
 		return 0, stat{}, false
 	}
 	var hash maphash.Hash
@@ -91,10 +98,13 @@ func digest(path string, limit int64, buffer []byte) (sum uint64, read stat, ok 
 		n, err := f.Read(buffer)
 		_, _ = hash.Write(buffer[:n]) // never fails
 		if err == io.EOF {
-			return hash.Sum64(), statOf(info), true
+			break
 		}
 		if err != nil {
 			return 0, stat{}, false
 		}
 	}
+	read = statOf(before)
+	after, err := f.Stat()
+	return hash.Sum64(), read, err == nil && statOf(after) == read
 }

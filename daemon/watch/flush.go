@@ -21,7 +21,7 @@ func (o *owner) flush(p *project, now time.Time) {
 	for _, t := range p.trees {
 		if t.reread && t.top != nil {
 			t.reread = false
-			o.readmit(t, p)
+			o.readmit(t)
 		}
 	}
 	var changes []Change

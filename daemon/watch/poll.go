@@ -4,6 +4,7 @@ import (
 	"hash/maphash"
 	"os"
 	"path/filepath"
+	goruntime "runtime"
 	"sync"
 	"time"
 
@@ -62,15 +63,20 @@ func (p *poller) run(stop <-chan struct{}) {
 			return
 		case <-timer.C:
 		}
-		began := time.Now()
-		if p.look(stop) == 0 {
+		goruntime.LockOSThread() // its time is measured
+		began, used := time.Now(), threadTime()
+		dirs := p.look(stop)
+		took, used := time.Since(began), threadTime()-used
+		goruntime.UnlockOSThread()
+		if dirs == 0 {
 			select {
 			case <-stop:
 				return
 			case <-p.wake:
 			}
 		}
-		timer.Reset(min(pollMax, max(p.every, pollShare*time.Since(began))))
+		// Of a slow server, or a busy machine, no more than half of its time is taken.
+		timer.Reset(max(p.every, min(pollMax, max(took, pollShare*used))))
 	}
 }
 

@@ -9,13 +9,26 @@ import (
 )
 
 // readmit applies changed ignore files to a tree. That a file counts from now
-// on, or no longer does, is no change of it.
-func (o *owner) readmit(t *tree, p *project) {
-	t.top.walk(func(n *node) {
+// on, or no longer does, is no change of it. One that is new is: by the rules
+// until now, what is not in the baseline is either new or refused, so the
+// refused ones are noted before the new rules are read, and only they are taken
+// silently.
+func (o *owner) readmit(t *tree) {
+	var nodes []*node
+	t.top.walk(func(n *node) { nodes = append(nodes, n) })
+	refused := make(map[*node][]fs.DirEntry)
+	for _, n := range nodes {
+		refused[n] = o.notRefused(n)
+	}
+	for _, n := range nodes {
 		n.git, n.stead = readList(n.join(gitIgnoreFile)), readList(n.join(steadIgnoreFile))
-	})
+	}
 	g := &grower{watches: o.watches}
-	o.readmitNode(t.top, p, g)
+	for _, n := range nodes {
+		if !n.dead {
+			o.readmitNode(n, refused[n], g)
+		}
+	}
 	o.register(g.grown)
 	o.warn(g.said...)
 	for _, n := range g.grown {
@@ -23,13 +36,45 @@ func (o *owner) readmit(t *tree, p *project) {
 	}
 }
 
-func (o *owner) readmitNode(n *node, p *project, g *grower) {
+// notRefused notes what is new in a node, and returns what does not count.
+func (o *owner) notRefused(n *node) (others []fs.DirEntry) {
+	entries, _ := os.ReadDir(n.path) // what cannot be read was said when it was entered
+	for _, d := range entries {
+		name := d.Name()
+		if _, known := n.find(name); known || n.kids[name] != nil {
+			continue
+		}
+		if n.counts(d) {
+			o.note(n, name)
+		} else {
+			others = append(others, d)
+		}
+	}
+	return others
+}
+
+// counts is by the rules alone, whatever a link leads to.
+func (n *node) counts(d fs.DirEntry) bool {
+	switch {
+	case d.Name() == gitIgnoreFile || d.Name() == steadIgnoreFile:
+		return false
+	case d.IsDir():
+		return n.admitsDir(d.Name()) != refused
+	case d.Type()&fs.ModeSymlink != 0:
+		return n.admitsFile(d.Name()) || n.admitsDir(d.Name()) != refused
+	}
+	return d.Type().IsRegular() && n.admitsFile(d.Name())
+}
+
+func (o *owner) readmitNode(n *node, refusedBefore []fs.DirEntry, g *grower) {
 	for name, kid := range maps.Clone(n.kids) {
 		a := n.admitsDir(name)
-		if a == refused || kid.all != (a == wholly) || kid.exactly != (a == exactly) {
-			kid.walk(func(n *node) { o.let(n, false) })
-			delete(n.kids, name)
+		if kid.dead || a != refused && kid.all == (a == wholly) && kid.exactly == (a == exactly) {
+			continue
 		}
+		kid.walk(func(n *node) { o.let(n, false) })
+		delete(n.kids, name)
+		g.enterLink(place{n, name})
 	}
 	n.files = slices.DeleteFunc(n.files, func(e entry) bool {
 		if n.admitsFile(e.name) {
@@ -40,20 +85,9 @@ func (o *owner) readmitNode(n *node, p *project, g *grower) {
 		}
 		return true
 	})
-	before := maps.Clone(n.kids)
-	entries, _ := os.ReadDir(n.path) // what cannot be read was said when it was entered
-	for _, d := range entries {
-		if d.IsDir() || d.Type()&fs.ModeSymlink != 0 {
-			for _, l := range g.take(n, d) {
-				g.enterLink(l)
-			}
-		} else if _, known := n.find(d.Name()); !known && !p.dirty[place{n, d.Name()}] {
-			g.take(n, d)
-		}
-	}
-	for name, kid := range before {
-		if n.kids[name] == kid {
-			o.readmitNode(kid, p, g)
+	for _, d := range refusedBefore {
+		for _, l := range g.take(n, d) {
+			g.enterLink(l)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,6 +33,16 @@ func silent(dir string) string {
 		return ""
 	}
 	return kinds[uint32(s.Type)]
+}
+
+// threadTime is what the calling thread has used of a core: waiting, for a
+// server or for a core, costs nobody anything.
+func threadTime() time.Duration {
+	var u unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_THREAD, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // A watch is per directory, and the kernel counts.

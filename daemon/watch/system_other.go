@@ -5,6 +5,7 @@ package watch
 import (
 	"os"
 	"syscall"
+	"time"
 )
 
 // silent is not known here.
@@ -12,6 +13,9 @@ func silent(string) string { return "" }
 
 // writer is not known here.
 func writer(string) string { return "" }
+
+// threadTime is by the clock here, which is never too little.
+func threadTime() time.Duration { return time.Since(time.Unix(0, 0)) }
 
 // watchLimit leaves half of the descriptors to the rest of the daemon.
 func watchLimit() int {

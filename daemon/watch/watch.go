@@ -80,7 +80,7 @@ type Options struct {
 	// MaxWatches bounds what is watched by events; the rest is polled. Zero: as
 	// many as the system gives.
 	MaxWatches int
-	// PollEvery is the least time between two looks at what is polled; a look
+	// PollEvery is the least time between two looks at what is polled; looking
 	// never takes more than 2 % of a core. Zero: 500 ms.
 	PollEvery time.Duration
 	// Silent names the kind of the file system that dir is on when it has no

@@ -126,6 +126,7 @@ func (b *bench) next() watch.Batch {
 	b.Helper()
 	select {
 	case b.last = <-b.w.Batches():
+		b.Logf("batch: %+v", b.last.Changes)
 		return b.last
 	case <-time.After(patience):
 		b.Fatal("no batch came")
@@ -209,7 +210,10 @@ func (b *bench) wait(want changes) {
 	got := changes{}
 	for missing := maps.Clone(want); len(missing) > 0; {
 		got.add(b, b.next())
-		maps.DeleteFunc(missing, func(name string, kind watch.Kind) bool { return got[name] == kind })
+		maps.DeleteFunc(missing, func(name string, want watch.Kind) bool {
+			kind, ok := got[name]
+			return ok && kind == want
+		})
 	}
 }
 
