@@ -1,6 +1,7 @@
 package burst
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -8,13 +9,13 @@ import (
 
 func TestBurst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		percent, freed := 0, 0
-		b := newBurst(50, 100, func(n int) int { percent = n; return 0 }, func() { freed++ })
-		expect := func(when string, wantPercent, wantFreed int) {
+		var percent, freed atomic.Int64
+		b := newBurst(50, 100, func(n int) int { percent.Store(int64(n)); return 0 }, func() { freed.Add(1) })
+		expect := func(when string, wantPercent, wantFreed int64) {
 			t.Helper()
 			synctest.Wait()
-			if percent != wantPercent || freed != wantFreed {
-				t.Errorf("%s: %d %%, freed %d times; want %d %%, %d times", when, percent, freed, wantPercent, wantFreed)
+			if p, f := percent.Load(), freed.Load(); p != wantPercent || f != wantFreed {
+				t.Errorf("%s: %d %%, freed %d times; want %d %%, %d times", when, p, f, wantPercent, wantFreed)
 			}
 		}
 		for range crowd - 1 {
