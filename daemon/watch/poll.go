@@ -4,7 +4,7 @@ import (
 	"hash/maphash"
 	"os"
 	"path/filepath"
-	"runtime"
+	goruntime "runtime"
 	"sync"
 	"time"
 
@@ -63,11 +63,11 @@ func (p *poller) run(stop <-chan struct{}) {
 			return
 		case <-timer.C:
 		}
-		runtime.LockOSThread() // its time is measured
+		goruntime.LockOSThread() // its time is measured
 		began, used := time.Now(), threadTime()
 		dirs := p.look(stop)
 		took, used := time.Since(began), threadTime()-used
-		runtime.UnlockOSThread()
+		goruntime.UnlockOSThread()
 		if dirs == 0 {
 			select {
 			case <-stop:
