@@ -120,6 +120,8 @@ type home struct {
 	boot    string
 	problem string
 	deaf    bool // the runtime does not forget
+	files   *fakeWatcher
+	gates   *Gateways
 
 	*Daemon
 	detach func()
@@ -127,13 +129,18 @@ type home struct {
 
 func newHome(t *testing.T, script fake.Script, services ...Service) *home {
 	h := &home{t: t, store: newMemory(), runtime: fake.New(fake.Options{Script: script}), boot: "boot 1"}
+	h.began(services...)
+	return h
+}
+
+// began gives the home its project, and starts its daemon.
+func (h *home) began(services ...Service) {
 	h.project = Project{ID: "shop-1", Name: "shop", Directory: "/src/shop", File: "/src/shop/stead.yaml", Services: map[string]Service{}}
 	for _, s := range services {
 		h.project.Services[s.Name] = s
 	}
 	h.start()
-	t.Cleanup(func() { h.detach() })
-	return h
+	h.t.Cleanup(func() { h.detach() })
 }
 
 // start runs a daemon; the one before must have been detached.
@@ -142,7 +149,12 @@ func (h *home) start() {
 	if h.deaf {
 		to = deafLink{fakeLink{h.runtime}}
 	}
+	var watcher Watcher
+	if h.files != nil {
+		watcher = h.files
+	}
 	h.Daemon = New(Options{
+		Watcher: watcher, Inputter: fakeInputter{}, Gateways: h.gates,
 		Store: h.store, Restored: h.store.restored(), Limit: 4, Boot: h.boot, Problem: h.problem,
 		Connect: func(context.Context) (Link, error) { return to, nil },
 		Load: func(_ context.Context, req LoadRequest) (Loaded, error) {
