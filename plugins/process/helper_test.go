@@ -2,10 +2,12 @@ package process
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"net"
 	"os"
 	"os/signal"
+	goruntime "runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -26,6 +28,8 @@ func TestMain(m *testing.M) {
 }
 
 func helper(words []string) {
+	var eaten [][]byte
+	defer func() { goruntime.KeepAlive(eaten) }()
 	for _, word := range words {
 		verb, value, _ := strings.Cut(word, ":")
 		number, _ := strconv.Atoi(value)
@@ -78,9 +82,22 @@ func helper(words []string) {
 			garbage()
 		case "spine":
 			spine(value)
+		case "eat": // so many MiB, and keep them
+			eaten = append(eaten, bytes.Repeat([]byte{1}, number<<20))
+		case "burn":
+			for {
+			}
 		case "block":
-			select {}
+			block()
 		}
+	}
+}
+
+// block is no select{}: in a program without cgo, Go takes that for a deadlock
+// when no other goroutine is left, and ends it by exit code 2.
+func block() {
+	for {
+		time.Sleep(time.Hour)
 	}
 }
 

@@ -86,7 +86,7 @@ func spine(dir string) {
 			os.Exit(1)
 		}
 	}
-	select {}
+	block()
 }
 
 var number uint64
@@ -257,6 +257,11 @@ func TestProbes(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if l, err := net.Listen("tcp", "[::1]:0"); err == nil {
+				l.Close()
+			} else if strings.HasPrefix(c.script, "listen6") {
+				t.Skip("needs: IPv6")
+			}
 			id := b.start(b.spec(c.script, c.change))
 			started := b.untilKind(id, runtime.StartedEvent)
 			if c.name != "exec" && !strings.HasPrefix(started.Started.Endpoints["http"], "127.0.0.1:") {
