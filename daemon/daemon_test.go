@@ -483,7 +483,7 @@ func TestExitTexts(t *testing.T) {
 	}{
 		{runtime.Exit{Code: 3}, "exit code 3"},
 		{runtime.Exit{Code: -1, Signal: "SIGSEGV", Core: true}, "killed by SIGSEGV, core dumped"},
-		{runtime.Exit{Code: -1, Signal: "SIGKILL", OOM: true}, "killed: out of memory"},
+		{runtime.Exit{Code: -1, Signal: "SIGKILL", OOM: true}, "killed by the kernel: out of memory"},
 		{runtime.Exit{Code: -1, Error: "no such file"}, "no such file"},
 		{runtime.Exit{Code: -1, Lost: true}, "ended with the runtime; how is not known"},
 		{runtime.Exit{Leftovers: 2}, "exit code 0; 2 processes that it left behind were killed"},

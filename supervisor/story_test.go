@@ -151,6 +151,8 @@ func (s *story) events(text string) []Event {
 		return []Event{InstanceReady{ID: id, Attempt: 1, Detail: "503"}}
 	case "exited":
 		return []Event{InstanceExited{ID: id, Attempt: 1, Text: "exit code 3"}}
+	case "starved":
+		return []Event{InstanceExited{ID: id, Attempt: 1, Text: "out of memory", Memory: true}}
 	case "backoff":
 		return []Event{InstanceExited{ID: id, Attempt: 1, Text: "exit code 3"}, reported(ReportedBackoff)}
 	case "stranger": // stranger a/7 v1

@@ -230,6 +230,13 @@ func (f *fakeDaemon) Env(_ context.Context, req *steadpb.EnvRequest) (*steadpb.E
 	return answer, f.note("Env", fmt.Sprint(req.Selection.Services[0], " ", req.ShowSecrets, " ", len(req.Environment) > 0))
 }
 
+func (f *fakeDaemon) Why(context.Context, *steadpb.WhyRequest) (*steadpb.WhyResponse, error) {
+	if f.play.Answers["Why"] == nil {
+		return nil, errors.New("no such play")
+	}
+	return decode[steadpb.WhyResponse](f.play.Answers["Why"]), nil
+}
+
 func (f *fakeDaemon) Status(_ context.Context, req *steadpb.StatusRequest) (*steadpb.StatusResponse, error) {
 	if err := f.note("Status"); err != nil {
 		return nil, err
