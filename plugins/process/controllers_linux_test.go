@@ -103,7 +103,7 @@ func (b *bench) shell(script string, limits runtime.Limits) runtime.ID {
 func memoryEndsTheWholeTree(t *testing.T, mount string) {
 	within(t, mount, "memory.scope", everything)
 	b := start(t, Options{}).synced()
-	id := b.start(b.spec("orphan:note:hidden+block child:sleep:300+eat:200+block block", func(s *runtime.Spec) {
+	id := b.start(b.spec("orphan:note:hidden+block child:await:hidden+eat:200+block block", func(s *runtime.Spec) {
 		s.Limits = runtime.Limits{Memory: 64 << 20}
 		s.Restart = runtime.Restart{Policy: runtime.RestartAlways, Min: time.Millisecond, Limit: 2, Window: time.Minute}
 	}))

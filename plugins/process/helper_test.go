@@ -44,6 +44,13 @@ func helper(words []string) {
 			os.Exit(number)
 		case "sleep":
 			time.Sleep(time.Duration(number) * time.Millisecond)
+		case "await": // a file, which may be there already
+			for {
+				if _, err := os.Stat(value); err == nil {
+					break
+				}
+				time.Sleep(5 * time.Millisecond)
+			}
 		case "ignore-term":
 			signal.Ignore(syscall.SIGTERM)
 		case "listen":

@@ -170,7 +170,7 @@ func (b *bench) stop(id runtime.ID, how runtime.StopRequest) {
 // file waits for a pid that a helper notes in a file.
 func (b *bench) pid(path string) int {
 	b.t.Helper()
-	for range 1000 {
+	for range 6000 {
 		text, _ := os.ReadFile(path)
 		if pid, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil {
 			return pid
@@ -179,6 +179,14 @@ func (b *bench) pid(path string) int {
 	}
 	b.t.Fatalf("no pid in %s", path)
 	return 0
+}
+
+// write makes a file that a service awaits.
+func (b *bench) write(name string) {
+	b.t.Helper()
+	if err := os.WriteFile(filepath.Join(b.dir, name), nil, 0o600); err != nil {
+		b.t.Fatal(err)
+	}
 }
 
 func alive(pid int) bool {
@@ -281,9 +289,9 @@ func TestProbes(t *testing.T) {
 
 func TestReadyTimeoutSaysWhatTheProbeSaw(t *testing.T) {
 	b := start(t, Options{}).synced()
-	id := b.start(b.spec("child:block block", tcp, func(s *runtime.Spec) { s.ReadyTimeout = 100 * time.Millisecond }))
+	id := b.start(b.spec("child:block block", tcp, func(s *runtime.Spec) { s.ReadyTimeout = time.Second }))
 	e := b.untilKind(id, runtime.ExitedEvent)
-	if want := "not ready within 100ms: connection refused on 127.0.0.1:"; !strings.HasPrefix(e.Exit.Error, want) {
+	if want := "not ready within 1s: connection refused on 127.0.0.1:"; !strings.HasPrefix(e.Exit.Error, want) {
 		t.Errorf("error %q, want %q…", e.Exit.Error, want)
 	}
 	if s := b.untilFinal(id); s.Phase != runtime.GenerationFailed || !strings.HasPrefix(s.Reason, "not ready within") {
@@ -378,7 +386,7 @@ func TestWholeTreeEnds(t *testing.T) {
 				{"child ignores TERM", "child:ignore-term+note:FILE+block block", runtime.StopRequest{}, false, ""},
 				{"double fork, setsid, no environment, ignores TERM", "orphan:ignore-term+note:FILE+block block", runtime.StopRequest{}, false, ""},
 				{"the same, killed", "orphan:ignore-term+note:FILE+block block", runtime.StopRequest{Kill: true}, false, "SIGKILL"},
-				{"forks and exits", "orphan:ignore-term+note:FILE+block sleep:300", runtime.StopRequest{}, true, ""},
+				{"forks and exits", "orphan:ignore-term+note:FILE+block await:FILE", runtime.StopRequest{}, true, ""},
 			} {
 				t.Run(c.name, func(t *testing.T) {
 					file := filepath.Join(t.TempDir(), "pid")
