@@ -361,7 +361,7 @@ func TestExitsAreToldOnceAndForgottenAfterTheCommit(t *testing.T) {
 	h := newHome(t, script, service("job"))
 	h.up()
 	h.eventually("job failed", phase("job", supervisor.PhaseFailed))
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	var texts []string
 	done := errors.New("seen")

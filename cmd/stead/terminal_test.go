@@ -81,7 +81,7 @@ func (w *typist) read() {
 
 func (w *typist) sees(text string) {
 	w.Helper()
-	limit := time.After(5 * time.Second)
+	limit := time.After(30 * time.Second)
 	for {
 		w.mu.Lock()
 		seen := w.written.String()
