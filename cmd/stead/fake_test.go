@@ -160,12 +160,19 @@ func (f *fakeDaemon) wake() {
 }
 
 // waitFor returns when an rpc was called; "Logs follow" is one that goes on.
+// waitFor waits for a call; "Watch twice" for the second of its kind.
 func (f *fakeDaemon) waitFor(ctx context.Context, call string) error {
+	call, twice := strings.CutSuffix(call, " twice")
 	for {
 		f.mu.Lock()
-		seen, changed := slices.Contains(f.called, call), f.changed
+		seen, changed := 0, f.changed
+		for _, one := range f.called {
+			if one == call {
+				seen++
+			}
+		}
 		f.mu.Unlock()
-		if seen {
+		if seen > 1 || seen == 1 && !twice {
 			return nil
 		}
 		select {

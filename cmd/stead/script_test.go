@@ -114,7 +114,7 @@ func startPlay(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func called(ts *testscript.TestScript, neg bool, args []string) {
-	limit := 5 * time.Second
+	limit := 30 * time.Second
 	if neg {
 		limit = time.Millisecond
 	}
