@@ -93,6 +93,7 @@ func helper(words []string) {
 			eaten = append(eaten, bytes.Repeat([]byte{1}, number<<20))
 		case "burn":
 			for {
+				number++
 			}
 		case "block":
 			block()
