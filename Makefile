@@ -34,6 +34,11 @@ test: bin/tools/testreport
 systemd:
 	STEAD_SYSTEMD=1 go test -count=1 -timeout 3m -run '^TestSystemd$$' -v ./packaging/systemd
 
+# stead on real cgroup controllers, and under a clock that jumps, in a User Mode
+# Linux: Debian's user-mode-linux and gcc are needed, and no root.
+uml:
+	STEAD_UML=1 go test -count=1 -timeout 6m -run '^TestUML$$' -v ./packaging/uml
+
 check: check-format check-vet check-staticcheck check-generated check-tidy check-rules
 
 check-format:
@@ -89,4 +94,4 @@ clean:
 	rm -rf bin testdata/*/bin
 
 FORCE:
-.PHONY: build run test systemd check check-format check-vet check-staticcheck check-generated check-tidy check-rules bench chaos lab generate clean FORCE
+.PHONY: build run test systemd uml check check-format check-vet check-staticcheck check-generated check-tidy check-rules bench chaos lab generate clean FORCE

@@ -373,7 +373,7 @@ func TestExitsAreToldOnceAndForgottenAfterTheCommit(t *testing.T) {
 	h := newHome(t, script, service("job"))
 	h.up()
 	h.eventually("job failed", phase("job", supervisor.PhaseFailed))
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	var texts []string
 	done := errors.New("seen")
@@ -495,7 +495,7 @@ func TestExitTexts(t *testing.T) {
 	}{
 		{runtime.Exit{Code: 3}, "exit code 3"},
 		{runtime.Exit{Code: -1, Signal: "SIGSEGV", Core: true}, "killed by SIGSEGV, core dumped"},
-		{runtime.Exit{Code: -1, Signal: "SIGKILL", OOM: true}, "killed: out of memory"},
+		{runtime.Exit{Code: -1, Signal: "SIGKILL", OOM: true}, "killed by the kernel: out of memory"},
 		{runtime.Exit{Code: -1, Error: "no such file"}, "no such file"},
 		{runtime.Exit{Code: -1, Lost: true}, "ended with the runtime; how is not known"},
 		{runtime.Exit{Leftovers: 2}, "exit code 0; 2 processes that it left behind were killed"},

@@ -58,7 +58,8 @@ func (d *Daemon) translate(dr *draft, e runtime.Event) {
 	case runtime.ExitedEvent:
 		text := exitText(*e.Exit)
 		dr.events = append(dr.events, supervisor.InstanceExited{
-			ID: id, Replica: e.Instance.Replica, Attempt: e.Instance.Attempt, Text: text, Success: e.Exit.Success(), Time: e.Time,
+			ID: id, Replica: e.Instance.Replica, Attempt: e.Instance.Attempt, Text: text, Success: e.Exit.Success(),
+			Memory: e.Exit.OOM, Time: e.Time,
 		})
 		exit := Event{Project: id.Project, Service: id.Service, Generation: id.Number, Instance: instanceLabel(e.Instance), Kind: EventExit, Text: text}
 		if !known && !dr.told[exit.exitKey()] {
@@ -118,7 +119,7 @@ func exitText(e runtime.Exit) string {
 	case e.Error != "":
 		text = e.Error
 	case e.OOM:
-		text = "killed: out of memory"
+		text = "killed by the kernel: out of memory"
 	case e.Signal != "" && e.Core:
 		text = "killed by " + e.Signal + ", core dumped"
 	case e.Signal != "":

@@ -15,6 +15,7 @@ type explanation struct {
 	chain    []string
 	kind     string
 	summary  string
+	cause    string // as it is in the summary
 	evidence []string
 	hint     string
 }
@@ -80,6 +81,7 @@ func conditionText(c supervisor.Condition) string {
 // ofService explains a service by itself.
 func (e *explanation) ofService(s supervisor.Service, now time.Time) {
 	name, phase, cause := s.Name.Service, s.Phase(), s.Why()
+	e.cause = cause.Text
 	current, _ := s.Current()
 	since := ""
 	if !current.Since.IsZero() {
@@ -121,7 +123,7 @@ func (e *explanation) ofService(s supervisor.Service, now time.Time) {
 		}
 	}
 	if e.hint == "" {
-		e.hint = hintFor(e.kind, cause.Text, name)
+		e.hint = hintFor(e.kind, cause, name)
 	}
 }
 
@@ -165,15 +167,15 @@ var hints = []struct{ word, hint string }{
 }
 
 // hintFor returns what to do next.
-func hintFor(kind, text, name string) string {
+func hintFor(kind string, cause supervisor.Cause, name string) string {
 	if moves(kind) {
 		return ""
 	}
-	if kind == string(supervisor.CauseBuild) {
+	if cause.Kind == supervisor.CauseBuild {
 		return "mend what the compiler says, then: stead up " + name
 	}
 	for _, h := range hints {
-		if strings.Contains(text, h.word) {
+		if strings.Contains(cause.Text, h.word) {
 			return strings.ReplaceAll(h.hint, "%s", name)
 		}
 	}

@@ -36,6 +36,10 @@ func TestExplain(t *testing.T) {
 			kind: "exit", summary: "web has failed: exit code 137", hint: "SIGKILL",
 		},
 		{
+			name: "memory", services: []supervisor.Service{{Want: up, Generations: generation(supervisor.PhaseFailed, supervisor.CauseMemory, "killed by the kernel: out of memory")}},
+			kind: "memory", summary: "web has failed: killed by the kernel: out of memory", hint: "give web more memory",
+		},
+		{
 			name: "port", services: []supervisor.Service{{Want: up, Generations: generation(supervisor.PhaseFailed, supervisor.CauseStart, "port 9001 is already taken by pid 7 (postgres)")}},
 			kind: "start", summary: "already taken by pid 7 (postgres)", hint: "give web another port",
 		},

@@ -312,7 +312,7 @@ func TestShutdownEndsStreams(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	shut := make(chan error, 1)
 	go func() { shut <- s.server.Shutdown(ctx) }()

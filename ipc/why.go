@@ -34,16 +34,21 @@ func (h handlers) Why(ctx context.Context, req *steadpb.WhyRequest) (*steadpb.Wh
 		return nil, err
 	}
 	e := explain(p, name, time.Now())
+	var output []string
+	if !moves(e.kind) && e.kind != "down" {
+		output = h.lastOutput(ctx, e.root)
+	}
+	if service, ok := p.State.Services[e.root]; ok {
+		h.missesVariable(ctx, &e, service.Why(), output)
+	}
 	out := &steadpb.WhyResponse{
 		Project: valid(shownProject(p, name.Project)), Service: name.Service, Phase: string(p.State.Service(name).Phase()),
 		Summary: valid(e.summary), Kind: e.kind, Chain: e.chain, Hint: valid(e.hint),
+		Cause: valid(e.cause), Output: output,
 	}
 	out.Diagnostics, _ = serviceDiagnostics(p, e.root)
 	for _, line := range e.evidence {
 		out.Evidence = append(out.Evidence, valid(line))
-	}
-	if !moves(e.kind) && e.kind != "down" {
-		out.Output = h.lastOutput(ctx, e.root)
 	}
 	return out, nil
 }
@@ -54,7 +59,9 @@ func (h handlers) lastOutput(ctx context.Context, name supervisor.Name) []string
 	var text strings.Builder
 	query := runtime.LogQuery{Environment: name.Environment, Project: name.Project, Service: name.Service, Last: whyLines}
 	_ = h.backend.Logs(ctx, query, func(b runtime.LogBlock) error {
-		text.Write(b.Data)
+		if b.Stream != runtime.StreamRuntime { // stead's own words are in the summary
+			text.Write(b.Data)
+		}
 		return nil
 	})
 	var lines []string

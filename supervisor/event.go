@@ -127,6 +127,7 @@ type InstanceExited struct {
 	Attempt int
 	Text    string // "exit code 3", "SIGKILL", "could not be started: …"
 	Success bool
+	Memory  bool      // the kernel ended it for want of memory
 	Time    time.Time // zero: now
 }
 

@@ -45,6 +45,8 @@ func (t *step) instanceExited(x InstanceExited) {
 		g.Cause = Cause{Kind: CauseExit, Text: x.Text}
 		if i.Since.IsZero() {
 			g.Cause.Kind = CauseStart // it exited without having started
+		} else if x.Memory {
+			g.Cause.Kind = CauseMemory
 		}
 	}
 	i.Ready, i.Since, i.Exit, i.Detail = false, at, cmp.Or(x.Text, "exited"), ""

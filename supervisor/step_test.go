@@ -50,6 +50,15 @@ func TestStep(t *testing.T) {
 			why web dependency: db is not part of the project
 			stopped db/1 -> drop db
 			why web dependency: db is not part of the project`},
+		{"want of memory is a cause of its own", `
+			apply web=v1
+			up web -> start web/1
+			running web/1
+			ready web/1 -> route web/1
+			starved web/1
+			why web memory: out of memory
+			failed web/1 -> unroute web
+			why web memory: out of memory`},
 		{"a one-shot that completed is not run again", `
 			apply web=v1[done:migrate] migrate=v1[once]
 			up web -> start migrate/1

@@ -177,6 +177,8 @@ func (s *story) events(text string) []Event {
 			x.Replica, _ = strconv.Atoi(args[1])
 		}
 		return []Event{x}
+	case "starved":
+		return []Event{InstanceExited{ID: id, Attempt: 1, Text: "out of memory", Memory: true}}
 	case "backoff":
 		return []Event{InstanceExited{ID: id, Attempt: 1, Text: "exit code 3"}, reported(ReportedBackoff)}
 	case "wait": // wait web/1 10s: until the next attempt

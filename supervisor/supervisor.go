@@ -219,6 +219,7 @@ type CauseKind string
 const (
 	CauseBuild      CauseKind = "build"      // the build failed
 	CauseExit       CauseKind = "exit"       // it ended when it should not have
+	CauseMemory     CauseKind = "memory"     // the kernel ended it for want of memory
 	CauseUnready    CauseKind = "unready"    // it never got ready, or is not any more
 	CauseStart      CauseKind = "start"      // it could not be started
 	CauseDependency CauseKind = "dependency" // a dependency failed

@@ -18,10 +18,12 @@ const patience = 60 * time.Second
 // every promise was kept.
 func chaos(o options) error {
 	fmt.Printf("chaos: %s for %v, seed %d\n", o.mode, o.duration, o.seed)
-	modes := map[string]func(options) error{"storm": storm, "spine": spineless, "disk": fullDisk, "readonly": readOnly}
+	modes := map[string]func(options) error{
+		"storm": storm, "clock": clockStorm, "spine": spineless, "disk": fullDisk, "readonly": readOnly,
+	}
 	run, ok := modes[o.mode]
 	if !ok {
-		return fmt.Errorf("there is no mode %q: storm, spine, disk, readonly", o.mode)
+		return fmt.Errorf("there is no mode %q: storm, clock, spine, disk, readonly", o.mode)
 	}
 	began := time.Now()
 	err := run(o)

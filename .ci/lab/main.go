@@ -1,7 +1,7 @@
 // Command lab measures stead against its budgets, and attacks it.
 //
 //	lab bench [-rows status,crash,idle,logs,save,lost,streams,proxies] [-n 10,100,500,1000] [-samples 300]
-//	lab chaos [-mode storm|spine|disk|readonly] [-duration 1m] [-seed N]
+//	lab chaos [-mode storm|clock|spine|disk|readonly] [-duration 1m] [-seed N]
 //
 // Each row of bench is measured in rounds that alternate with a floor in the
 // same run: a bare Go fork+exec supervisor, or an empty Go program. Only
@@ -53,7 +53,7 @@ func main() {
 	flags.IntVar(&o.reloads, "reloads", 1000, "of lost: reloads under load")
 	flags.IntVar(&o.rate, "rate", 500, "of lost: requests a second")
 	flags.IntVar(&o.burst, "burst", 5, "of proxies: seconds for each in a round")
-	flags.StringVar(&o.mode, "mode", "storm", "of chaos: storm, spine (kill -9 of the runtime), disk (full), readonly (state); the last two need root")
+	flags.StringVar(&o.mode, "mode", "storm", "of chaos: storm, clock (a storm, and the machine's time is set), spine (kill -9 of the runtime), disk (full), readonly (state); the last two need root")
 	flags.DurationVar(&o.duration, "duration", time.Minute, "how long chaos lasts")
 	flags.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "of chaos; printed")
 	if len(os.Args) == 4 && os.Args[1] == "proxy" { // started by the row proxies

@@ -70,6 +70,7 @@ type attack struct {
 	events ledger
 	brain  footprint // before the storm
 	spine  footprint
+	clock  *clock // that is set now and then, nil for never
 }
 
 func storm(o options) error {
@@ -77,6 +78,20 @@ func storm(o options) error {
 	if err != nil {
 		return err
 	}
+	return attempt(a.stead, a.run)
+}
+
+// clockStorm is a storm in which the clock of the machine jumps.
+func clockStorm(o options) error {
+	c, err := newClock()
+	if err != nil {
+		return err
+	}
+	a, err := newAttack(o, stormServices(o))
+	if err != nil {
+		return err
+	}
+	a.clock = c
 	return attempt(a.stead, a.run)
 }
 
@@ -104,6 +119,9 @@ func (a *attack) run() error {
 	}
 	load := startLoad(steadies)
 	err := a.rage()
+	if a.clock != nil {
+		err = errors.Join(err, a.clock.end())
+	}
 	if err == nil {
 		err = a.settle(a.model)
 	}
@@ -156,6 +174,11 @@ func (a *attack) rage() error {
 		passed := time.Since(began)
 		if passed > a.o.duration {
 			break
+		}
+		if a.clock != nil {
+			if err := a.clock.jump(); err != nil {
+				return err
+			}
 		}
 		s := next(a.random, passed > a.o.duration-a.o.duration/calmPart)
 		a.struck[s.kind]++

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -33,7 +35,9 @@ func (c *cli) client(ctx context.Context) (steadpb.DaemonClient, error) {
 // it is started when services go on. When lost says something else, or no
 // daemon answers, lost it is.
 func (c *cli) successor(ctx context.Context, lost error) (steadpb.DaemonClient, error) {
-	if !errors.Is(lost, ipc.ErrBroken) || ctx.Err() != nil {
+	// Killed between two calls, it cannot be reached any more.
+	gone := errors.Is(lost, ipc.ErrBroken) || errors.Is(lost, syscall.ECONNREFUSED) || errors.Is(lost, fs.ErrNotExist)
+	if !gone || ctx.Err() != nil {
 		return nil, lost
 	}
 	client, err := c.client(ctx)

@@ -6,6 +6,9 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/stead-dev/stead/ipc"
+	"github.com/stead-dev/stead/ipc/steadpb"
 )
 
 // The socket of a daemon that was just killed still takes connections for a
@@ -41,5 +44,16 @@ func TestAnswers(t *testing.T) {
 	}
 	if answers(socket + "x") {
 		t.Error("no daemon counts as answering")
+	}
+}
+
+// A daemon that is killed between two calls is not there for the second one:
+// `stead up` said that no daemon was running, and gave up its services.
+func TestSuccessorOfOneThatIsGone(t *testing.T) {
+	home, _ := playing(t, `{"answers": {"Version": {}}}`)
+	t.Setenv("STEAD_HOME", home)
+	_, lost := ipc.NewClient(filepath.Join(t.TempDir(), "s")).Version(t.Context(), &steadpb.VersionRequest{})
+	if _, err := new(cli).successor(t.Context(), lost); lost == nil || err != nil {
+		t.Errorf("%v, after %v", err, lost)
 	}
 }

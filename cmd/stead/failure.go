@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,13 +43,11 @@ func dependencyCause(s *steadpb.Service) string {
 	return "it waits for " + strings.Join(s.WaitsFor, ", ")
 }
 
-// explainFailure says the cause, the last lines of the log, and one hint.
+// explainFailure says the cause, the last lines of the log, and one hint: the
+// cause and the hint are those of `stead why`.
 func (c *cli) explainFailure(ctx context.Context, client steadpb.DaemonClient, b *board, s *steadpb.Service) {
 	name := label(s, b.several)
-	cause := s.Cause
-	if cause == "" {
-		cause = "no reason is known"
-	}
+	cause, hint := c.whyFailed(ctx, client, s)
 	if s.Phase == "ready" {
 		c.say("error", fmt.Sprintf("the new %s is no good, generation %d serves on: %s", name, s.Generation, cause))
 	} else {
@@ -56,19 +55,22 @@ func (c *cli) explainFailure(ctx context.Context, client steadpb.DaemonClient, b
 	}
 	c.lastLines(ctx, client, s, b.asked)
 	if strings.Contains(cause, leftBehind) {
-		c.hint(foreground)
-		return
+		hint = foreground
 	}
-	switch s.CauseKind {
-	case "build":
-		c.hint("fix what the build says, then: stead up " + s.Name)
-	case "start":
-		c.hint("see its command and working directory in the manifest, then: stead up " + s.Name)
-	case "unready":
-		c.hint("see whether it listens where the manifest says: stead logs " + s.Name)
-	default:
-		c.hint("see everything it wrote: stead logs " + s.Name)
+	c.hint(hint)
+}
+
+// whyFailed asks for the one cause. When the service has moved on meanwhile,
+// what was seen of it is all there is to say.
+func (c *cli) whyFailed(ctx context.Context, client steadpb.DaemonClient, s *steadpb.Service) (cause, hint string) {
+	cause, hint = s.Cause, "see everything it wrote: stead logs "+s.Name
+	answer, err := client.Why(ctx, &steadpb.WhyRequest{
+		Selection: &steadpb.Selection{Project: s.ProjectId, Services: []string{s.Name}},
+	})
+	if err == nil && answer.Phase == s.Phase && answer.Cause != "" {
+		cause, hint = answer.Cause, answer.Hint
 	}
+	return cmp.Or(cause, "no reason is known"), hint
 }
 
 // A service whose first process ends has ended, and what it leaves behind goes

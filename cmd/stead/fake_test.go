@@ -160,12 +160,19 @@ func (f *fakeDaemon) wake() {
 }
 
 // waitFor returns when an rpc was called; "Logs follow" is one that goes on.
+// waitFor waits for a call; "Watch twice" for the second of its kind.
 func (f *fakeDaemon) waitFor(ctx context.Context, call string) error {
+	call, twice := strings.CutSuffix(call, " twice")
 	for {
 		f.mu.Lock()
-		seen, changed := slices.Contains(f.called, call), f.changed
+		seen, changed := 0, f.changed
+		for _, one := range f.called {
+			if one == call {
+				seen++
+			}
+		}
 		f.mu.Unlock()
-		if seen {
+		if seen > 1 || seen == 1 && !twice {
 			return nil
 		}
 		select {
@@ -228,6 +235,13 @@ func (f *fakeDaemon) Check(context.Context, *steadpb.CheckRequest) (*steadpb.Che
 func (f *fakeDaemon) Env(_ context.Context, req *steadpb.EnvRequest) (*steadpb.EnvResponse, error) {
 	answer := decode[steadpb.EnvResponse](f.play.Answers["Env"])
 	return answer, f.note("Env", fmt.Sprint(req.Selection.Services[0], " ", req.ShowSecrets, " ", len(req.Environment) > 0))
+}
+
+func (f *fakeDaemon) Why(context.Context, *steadpb.WhyRequest) (*steadpb.WhyResponse, error) {
+	if f.play.Answers["Why"] == nil {
+		return nil, errors.New("no such play")
+	}
+	return decode[steadpb.WhyResponse](f.play.Answers["Why"]), nil
 }
 
 func (f *fakeDaemon) Status(_ context.Context, req *steadpb.StatusRequest) (*steadpb.StatusResponse, error) {

@@ -114,7 +114,7 @@ func startPlay(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func called(ts *testscript.TestScript, neg bool, args []string) {
-	limit := 5 * time.Second
+	limit := 30 * time.Second
 	if neg {
 		limit = time.Millisecond
 	}
@@ -144,7 +144,7 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 func appears(ts *testscript.TestScript, _ bool, args []string) {
 	poll := time.NewTicker(5 * time.Millisecond)
 	defer poll.Stop()
-	limit := time.After(5 * time.Second)
+	limit := time.After(30 * time.Second)
 	for {
 		text, err := os.ReadFile(ts.MkAbs(args[0]))
 		if err == nil && strings.Contains(string(text), args[1]) {

@@ -20,9 +20,12 @@ const (
 	// startLimit is how long a daemon may take until it answers. It opens its
 	// state and reaches its runtime first; both take milliseconds.
 	startLimit = 5 * time.Second
-	// loserLimit is how long a daemon that somebody else has started at the
-	// same moment may take, after ours saw its lock and left.
+	// loserLimit is for a daemon that somebody else has started at the same
+	// moment, after ours ended without having seen its lock.
 	loserLimit = time.Second
+	// exitLocked is how steadd ends when another one holds the lock: that one
+	// is on its way, and has the whole startLimit.
+	exitLocked = 3
 	// logLines is how much of daemon.log explains why it did not come up.
 	logLines = 10
 )
@@ -109,8 +112,10 @@ func waitForDaemon(ctx context.Context, client *ipc.Client, cmd *exec.Cmd) error
 		return fmt.Errorf("%s does not answer: %w", filepath.Base(cmd.Path), err)
 	case <-exited:
 	}
-	late := time.AfterFunc(loserLimit, cancel)
-	defer late.Stop()
+	if cmd.ProcessState.ExitCode() != exitLocked {
+		late := time.AfterFunc(loserLimit, cancel)
+		defer late.Stop()
+	}
 	if <-ready == nil {
 		return nil
 	}

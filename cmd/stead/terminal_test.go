@@ -23,6 +23,7 @@ type typist struct {
 	cmd    *exec.Cmd
 	master *os.File
 	tty    *os.File // kept open, to look at its modes
+	before *term.State
 	ended  chan struct{}
 
 	mu      sync.Mutex
@@ -43,9 +44,13 @@ func onPty(t *testing.T, home string, args ...string) *typist {
 	if err := pty.Setsize(master, &pty.Winsize{Rows: 24, Cols: 80}); err != nil {
 		t.Fatal(err)
 	}
+	before, err := term.GetState(int(tty.Fd())) // stead changes it as soon as it runs
+	if err != nil {
+		t.Fatal(err)
+	}
 	cmd := &exec.Cmd{Path: own, Args: append([]string{"stead"}, args...), Stdin: tty, Stdout: tty, Stderr: tty}
 	cmd.Env = append(os.Environ(), "STEAD_HOME="+home, "TERM=xterm", "NO_COLOR=", "GORACE=atexit_sleep_ms=0")
-	w := &typist{T: t, cmd: cmd, master: master, tty: tty, ended: make(chan struct{}), more: make(chan struct{}, 1)}
+	w := &typist{T: t, cmd: cmd, master: master, tty: tty, before: before, ended: make(chan struct{}), more: make(chan struct{}, 1)}
 	cmd.SysProcAttr = newTerminalSession()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -81,7 +86,7 @@ func (w *typist) read() {
 
 func (w *typist) sees(text string) {
 	w.Helper()
-	limit := time.After(5 * time.Second)
+	limit := time.After(30 * time.Second)
 	for {
 		w.mu.Lock()
 		seen := w.written.String()
@@ -136,10 +141,6 @@ func TestAttach(t *testing.T) {
 			t.Parallel()
 			home, _ := playing(t, oneService)
 			w := onPty(t, home, "attach", "shell")
-			before, err := term.GetState(int(w.tty.Fd()))
-			if err != nil {
-				t.Fatal(err)
-			}
 			w.sees("size=columns:80")
 			w.types("x\x03y") // an interrupt is for the other side
 			w.sees("x\x03y")
@@ -154,8 +155,8 @@ func TestAttach(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if *before != *after {
-				t.Errorf("the terminal is left in another mode: %v, was %v", after, before)
+			if *w.before != *after {
+				t.Errorf("the terminal is left in another mode: %v, was %v", after, w.before)
 			}
 		})
 	}
@@ -165,15 +166,11 @@ func TestAttachLosesDaemon(t *testing.T) {
 	t.Parallel()
 	home, f := playing(t, oneService)
 	w := onPty(t, home, "attach", "shell")
-	before, err := term.GetState(int(w.tty.Fd()))
-	if err != nil {
-		t.Fatal(err)
-	}
 	w.sees("size=")
 	f.stop()
 	w.sees("stead: error:")
 	w.exits(5)
-	if after, err := term.GetState(int(w.tty.Fd())); err != nil || *before != *after {
+	if after, err := term.GetState(int(w.tty.Fd())); err != nil || *w.before != *after {
 		t.Errorf("the terminal is left in another mode (%v)", err)
 	}
 }

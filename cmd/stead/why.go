@@ -46,6 +46,7 @@ func (c *cli) why(ctx context.Context, where *scope, services []string, format o
 		return c.writeJSON(whyShape{
 			Project: answer.Project, Service: answer.Service, Phase: answer.Phase, Kind: answer.Kind, Summary: answer.Summary,
 			Chain: list(answer.Chain), Evidence: list(answer.Evidence), Output: list(answer.Output), Hint: answer.Hint,
+			Cause: answer.Cause,
 		})
 	}
 	fmt.Fprintln(c.out, answer.Summary)
@@ -74,4 +75,5 @@ type whyShape struct {
 	Evidence []string `json:"evidence"`
 	Output   []string `json:"output"`
 	Hint     string   `json:"hint"`
+	Cause    string   `json:"cause"`
 }

@@ -41,8 +41,8 @@ services:
 	if n := h.status()["quick"].Restarts; n != want || h.starts() != want+1 {
 		t.Errorf("%d restarts and %d starts, want %d", n, h.starts(), want)
 	}
-	if slowest > 2*time.Second {
-		t.Errorf("a status took %v", slowest)
+	if slowest > 30*time.Second {
+		t.Errorf("a status took %v: it hung", slowest)
 	}
 	for _, pid := range []int{daemon, spine} {
 		if kb := resident(t, pid); kb > 100<<10 {

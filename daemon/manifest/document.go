@@ -165,9 +165,9 @@ func (d *document) line(n int) string {
 	}
 	end := len(d.source)
 	if n < len(d.lines) {
-		end = d.lines[n] - 1
+		end = d.lines[n]
 	}
-	return strings.TrimSuffix(d.source[d.lines[n-1]:end], "\r")
+	return strings.TrimRight(d.source[d.lines[n-1]:end], lineBreaks)
 }
 
 // wrong notes an error at a node; nil stands for the file as a whole.

@@ -33,7 +33,10 @@ func TestHostileManifests(t *testing.T) {
 		"deep brackets":                 "services: " + strings.Repeat("[", 9000) + strings.Repeat("]", 9000),
 		"an alias of a list many times": "x-l: &l [" + many(300, "$U%d, ") + "]\nservices:\n" + many(200, "  s%d: {command: *l}\n"),
 		"merges of merges":              "x-a: &a {" + many(100, "k%d: 1, ") + "}\nservices:\n" + many(100, "  s%d: {<<: [*a, *a], command: a}\n"),
-		"a ring":                        "services:\n" + ring(4000),
+		"anchors that explode": "x-a: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" +
+			many(60, "x-%[1]d: &b%[1]d [*a0, *a0]\n") + "x-z: &z [*b0, *b1, *b2, *b3, *b4, *b5, *b6, *b7, *b8, *b9]\nx-y: &y [" +
+			strings.Repeat("*z, ", 1000) + "]\nservices: {web: {command: [" + strings.Repeat("*y, ", 1000) + "]}}",
+		"a ring": "services:\n" + ring(4000),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -30,10 +31,30 @@ func (d *document) open(file, directory, text string, s *scope) {
 	d.source += text
 	d.lines = append(d.lines, offset)
 	for i := range len(text) {
-		if text[i] == '\n' {
-			d.lines = append(d.lines, offset+i+1)
+		if n := lineBreak(text[i:]); n > 0 {
+			d.lines = append(d.lines, offset+i+n)
 		}
 	}
+}
+
+// lineBreaks end a line for YAML 1.1 (section 5.4), and so for the parser: a
+// stray CR that it counts and we do not would move whatever is behind it.
+const lineBreaks = "\r\n\u0085\u2028\u2029"
+
+// lineBreak returns the length of the line break that text begins with, 0 for
+// none. Of CR LF it is the LF that ends the line.
+func lineBreak(text string) int {
+	switch {
+	case text[0] == '\n':
+		return 1
+	case text[0] == '\r' && !strings.HasPrefix(text, "\r\n"):
+		return 1
+	case strings.HasPrefix(text, "\u0085"):
+		return len("\u0085")
+	case strings.HasPrefix(text, "\u2028"), strings.HasPrefix(text, "\u2029"):
+		return len("\u2028")
+	}
+	return 0
 }
 
 // move adds to the line of every node.

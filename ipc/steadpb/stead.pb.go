@@ -1711,12 +1711,13 @@ type WhyResponse struct {
 	Service       string                 `protobuf:"bytes,2,opt,name=service,proto3" json:"service,omitempty"`
 	Phase         string                 `protobuf:"bytes,3,opt,name=phase,proto3" json:"phase,omitempty"`
 	Summary       string                 `protobuf:"bytes,4,opt,name=summary,proto3" json:"summary,omitempty"`   // one sentence: what is, and why
-	Kind          string                 `protobuf:"bytes,5,opt,name=kind,proto3" json:"kind,omitempty"`         // of the cause: "none" when all is as wanted; else "down", "waiting", "dependency", "building", "starting", "start", "exit", "unready", "build", "backoff", "rejected", "runtime", "daemon"
+	Kind          string                 `protobuf:"bytes,5,opt,name=kind,proto3" json:"kind,omitempty"`         // of the cause: "none" when all is as wanted; else "down", "waiting", "dependency", "building", "starting", "start", "exit", "memory", "variable", "unready", "build", "backoff", "rejected", "runtime", "daemon"
 	Chain         []string               `protobuf:"bytes,6,rep,name=chain,proto3" json:"chain,omitempty"`       // the services from the one asked for to where the trouble is
 	Evidence      []string               `protobuf:"bytes,7,rep,name=evidence,proto3" json:"evidence,omitempty"` // facts that show it, most telling first
 	Output        []string               `protobuf:"bytes,8,rep,name=output,proto3" json:"output,omitempty"`     // the last lines that the service in trouble wrote
 	Hint          string                 `protobuf:"bytes,9,opt,name=hint,proto3" json:"hint,omitempty"`         // what to do next
 	Diagnostics   []*Diagnostic          `protobuf:"bytes,10,rep,name=diagnostics,proto3" json:"diagnostics,omitempty"`
+	Cause         string                 `protobuf:"bytes,11,opt,name=cause,proto3" json:"cause,omitempty"` // the one cause alone, as summary has it; empty when there is none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1819,6 +1820,13 @@ func (x *WhyResponse) GetDiagnostics() []*Diagnostic {
 		return x.Diagnostics
 	}
 	return nil
+}
+
+func (x *WhyResponse) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
 }
 
 type EventsRequest struct {
@@ -2866,7 +2874,7 @@ const file_ipc_steadpb_stead_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"?\n" +
 	"\n" +
 	"WhyRequest\x121\n" +
-	"\tselection\x18\x01 \x01(\v2\x13.stead.v1.SelectionR\tselection\"\x9b\x02\n" +
+	"\tselection\x18\x01 \x01(\v2\x13.stead.v1.SelectionR\tselection\"\xb1\x02\n" +
 	"\vWhyResponse\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x18\n" +
 	"\aservice\x18\x02 \x01(\tR\aservice\x12\x14\n" +
@@ -2878,7 +2886,8 @@ const file_ipc_steadpb_stead_proto_rawDesc = "" +
 	"\x06output\x18\b \x03(\tR\x06output\x12\x12\n" +
 	"\x04hint\x18\t \x01(\tR\x04hint\x126\n" +
 	"\vdiagnostics\x18\n" +
-	" \x03(\v2\x14.stead.v1.DiagnosticR\vdiagnostics\"n\n" +
+	" \x03(\v2\x14.stead.v1.DiagnosticR\vdiagnostics\x12\x14\n" +
+	"\x05cause\x18\v \x01(\tR\x05cause\"n\n" +
 	"\rEventsRequest\x121\n" +
 	"\tselection\x18\x01 \x01(\v2\x13.stead.v1.SelectionR\tselection\x12\x16\n" +
 	"\x06follow\x18\x02 \x01(\bR\x06follow\x12\x12\n" +

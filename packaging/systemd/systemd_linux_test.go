@@ -228,7 +228,7 @@ func managerEndsQuickly(t *testing.T, m *machine) {
 	m.run(t, "alice", "rm ticks; cd shop; stead up -d")
 	begin := time.Now()
 	m.run(t, "root", "systemctl stop user@"+aliceID)
-	if took := time.Since(begin); took > 5*time.Second {
+	if took := time.Since(begin); took > 45*time.Second {
 		t.Errorf("the manager took %s to end", took)
 	}
 	if out, err := m.command("root", "pgrep -u alice -a").Output(); err == nil {
@@ -255,7 +255,7 @@ func hangingSystemdRun(t *testing.T, m *machine) {
 		systemctl --user daemon-reload`)
 	begin := time.Now()
 	m.run(t, "alice", "stead daemon status || true; cd shop; stead up -d")
-	if took := time.Since(begin); took > 4*time.Second {
+	if took := time.Since(begin); took > 20*time.Second {
 		t.Errorf("up took %s", took)
 	}
 	log := m.run(t, "root", "journalctl --no-pager -q _COMM=steadd")
@@ -276,7 +276,7 @@ func hangingSystemdRun(t *testing.T, m *machine) {
 func withoutABus(t *testing.T, m *machine) {
 	begin := time.Now()
 	m.run(t, "alice", "unset XDG_RUNTIME_DIR; export STEAD_HOME=/tmp/other INVOCATION_ID=1; cd shop; stead up -d; stead daemon stop --services")
-	if took := time.Since(begin); took > 3*time.Second {
+	if took := time.Since(begin); took > 20*time.Second {
 		t.Errorf("up and stop took %s", took)
 	}
 	if log := m.run(t, "alice", "cat /tmp/other/daemon.log"); !strings.Contains(log, "without a systemd scope") {

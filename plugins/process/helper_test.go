@@ -2,11 +2,13 @@ package process
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
+	goruntime "runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -28,6 +30,8 @@ func TestMain(m *testing.M) {
 }
 
 func helper(words []string) {
+	var eaten [][]byte
+	defer func() { goruntime.KeepAlive(eaten) }()
 	for _, word := range words {
 		verb, value, _ := strings.Cut(word, ":")
 		number, _ := strconv.Atoi(value)
@@ -42,11 +46,13 @@ func helper(words []string) {
 			os.Exit(number)
 		case "sleep":
 			time.Sleep(time.Duration(number) * time.Millisecond)
-		case "await": // a file
-			for _, err := os.Stat(value); err != nil; _, err = os.Stat(value) {
-				time.Sleep(time.Millisecond)
+		case "await": // a file, which may be there already
+			for {
+				if _, err := os.Stat(value); err == nil {
+					break
+				}
+				time.Sleep(5 * time.Millisecond)
 			}
-			time.Sleep(50 * time.Millisecond) // for whoever reads it
 		case "ignore-term":
 			signal.Ignore(syscall.SIGTERM)
 		case "listen":
@@ -97,9 +103,23 @@ func helper(words []string) {
 			garbage()
 		case "spine":
 			spine(value)
+		case "eat": // so many MiB, and keep them
+			eaten = append(eaten, bytes.Repeat([]byte{1}, number<<20))
+		case "burn":
+			for {
+				number++
+			}
 		case "block":
-			select {}
+			block()
 		}
+	}
+}
+
+// block is no select{}: in a program without cgo, Go takes that for a deadlock
+// when no other goroutine is left, and ends it by exit code 2.
+func block() {
+	for {
+		time.Sleep(time.Hour)
 	}
 }
 

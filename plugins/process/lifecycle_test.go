@@ -69,7 +69,7 @@ func TestShutdownStopsEverything(t *testing.T) {
 	first := b.start(b.spec("orphan:ignore-term+block block"))
 	b.untilReady(first) // before the other: who waits for one event loses those before it
 	b.untilReady(b.start(b.spec("listen block", tcp)))
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := b.Shutdown(ctx); err != nil {
 		t.Fatal(err)
@@ -94,7 +94,7 @@ func TestSnapshotOutlivesTheNextBuild(t *testing.T) {
 	if err := copyExecutable(program, exe); err != nil {
 		t.Fatal(err)
 	}
-	s := b.spec("listen sleep:100 exit:1", tcp, func(s *runtime.Spec) {
+	s := b.spec("listen await:gone exit:1", tcp, func(s *runtime.Spec) {
 		s.Command, s.Snapshot = []string{"./program"}, true
 		s.Restart = runtime.Restart{Policy: runtime.RestartAlways, Min: time.Millisecond}
 	})
@@ -103,6 +103,7 @@ func TestSnapshotOutlivesTheNextBuild(t *testing.T) {
 	if err := os.Remove(program); err != nil {
 		t.Fatal(err)
 	}
+	b.write("gone")
 	before := b.untilKind(id, runtime.ExitedEvent)
 	after := b.untilKind(id, runtime.StartedEvent)
 	if before.Exit.Code != 1 || after.Instance.Attempt != 2 {

@@ -31,9 +31,11 @@ func notifyProbe(s *runtime.Spec) { s.Ready = &runtime.Probe{Kind: runtime.Probe
 
 func TestNotify(t *testing.T) {
 	b := start(t, Options{}).synced()
-	id := b.start(b.spec("notify:STATUS=warming+up sleep:1100 notify:READY=1;STATUS=serving+3 sleep:300 notify:STATUS=serving+4 block", notifyProbe))
+	id := b.start(b.spec("notify:STATUS=warming+up await:warm notify:READY=1;STATUS=serving+3 await:busy notify:STATUS=serving+4 block", notifyProbe))
 	b.untilReadiness(id, false, "no READY=1 from it yet; it says: warming up")
+	b.write("warm")
 	b.untilReadiness(id, true, "serving 3")
+	b.write("busy")
 	b.untilReadiness(id, true, "serving 4")
 	b.stop(id, runtime.StopRequest{})
 	b.untilFinal(id)
@@ -56,7 +58,7 @@ func TestNotifyByAChild(t *testing.T) {
 
 func TestNotifyByAStranger(t *testing.T) {
 	b := start(t, Options{}).synced()
-	id := b.start(b.spec("env:NOTIFY_SOCKET block", notifyProbe, func(s *runtime.Spec) { s.ReadyTimeout = 2 * time.Second }))
+	id := b.start(b.spec("env:NOTIFY_SOCKET block", notifyProbe))
 	b.untilKind(id, runtime.StartedEvent)
 	socket := ""
 	for range 1000 {
@@ -74,9 +76,9 @@ func TestNotifyByAStranger(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := b.start(b.spec("notify:READY=1 block", func(s *runtime.Spec) { s.Environment["NOTIFY_SOCKET"] = socket }))
-	if s := b.untilFinal(id); !strings.Contains(s.Reason, "which is not of this instance") {
-		t.Error(s.Reason)
-	}
+	b.untilReadiness(id, false, "which is not of this instance")
+	b.stop(id, runtime.StopRequest{})
+	b.untilFinal(id)
 	b.stop(other, runtime.StopRequest{})
 	b.untilFinal(other)
 }

@@ -86,7 +86,7 @@ func spine(dir string) {
 			os.Exit(1)
 		}
 	}
-	select {}
+	block()
 }
 
 var number uint64
@@ -170,7 +170,7 @@ func (b *bench) stop(id runtime.ID, how runtime.StopRequest) {
 // file waits for a pid that a helper notes in a file.
 func (b *bench) pid(path string) int {
 	b.t.Helper()
-	for range 1000 {
+	for range 6000 {
 		text, _ := os.ReadFile(path)
 		if pid, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil {
 			return pid
@@ -179,6 +179,14 @@ func (b *bench) pid(path string) int {
 	}
 	b.t.Fatalf("no pid in %s", path)
 	return 0
+}
+
+// write makes a file that a service awaits.
+func (b *bench) write(name string) {
+	b.t.Helper()
+	if err := os.WriteFile(filepath.Join(b.dir, name), nil, 0o600); err != nil {
+		b.t.Fatal(err)
+	}
 }
 
 func alive(pid int) bool {
@@ -257,6 +265,11 @@ func TestProbes(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if l, err := net.Listen("tcp", "[::1]:0"); err == nil {
+				l.Close()
+			} else if strings.HasPrefix(c.script, "listen6") {
+				t.Skip("needs: IPv6")
+			}
 			id := b.start(b.spec(c.script, c.change))
 			started := b.untilKind(id, runtime.StartedEvent)
 			if c.name != "exec" && !strings.HasPrefix(started.Started.Endpoints["http"], "127.0.0.1:") {
@@ -276,9 +289,9 @@ func TestProbes(t *testing.T) {
 
 func TestReadyTimeoutSaysWhatTheProbeSaw(t *testing.T) {
 	b := start(t, Options{}).synced()
-	id := b.start(b.spec("child:block block", tcp, func(s *runtime.Spec) { s.ReadyTimeout = 100 * time.Millisecond }))
+	id := b.start(b.spec("child:block block", tcp, func(s *runtime.Spec) { s.ReadyTimeout = time.Second }))
 	e := b.untilKind(id, runtime.ExitedEvent)
-	if want := "not ready within 100ms: connection refused on 127.0.0.1:"; !strings.HasPrefix(e.Exit.Error, want) {
+	if want := "not ready within 1s: connection refused on 127.0.0.1:"; !strings.HasPrefix(e.Exit.Error, want) {
 		t.Errorf("error %q, want %q…", e.Exit.Error, want)
 	}
 	if s := b.untilFinal(id); s.Phase != runtime.GenerationFailed || !strings.HasPrefix(s.Reason, "not ready within") {

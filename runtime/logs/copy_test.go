@@ -60,7 +60,7 @@ func next(t testing.TB, blocks <-chan runtime.LogBlock) runtime.LogBlock {
 			t.Fatal("the reader ended")
 		}
 		return b
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("nothing comes")
 	}
 	panic("unreachable")

@@ -168,7 +168,7 @@ func TestHangingLauncherIsKilled(t *testing.T) {
 	if !errors.Is(err, runtime.Unavailable) || !strings.Contains(err.Error(), "sleep did nothing for 50ms") {
 		t.Errorf("got %v", err)
 	}
-	if took := time.Since(begin); took > 5*time.Second {
+	if took := time.Since(begin); took > time.Minute {
 		t.Errorf("it took %s", took)
 	}
 }
@@ -242,7 +242,7 @@ func TestVanishedDir(t *testing.T) {
 
 func TestOrphanTTL(t *testing.T) {
 	t.Parallel()
-	c, dir := launched(t, "PLUGIN_TEST_TTL=200ms")
+	c, dir := launched(t, "PLUGIN_TEST_TTL=2s")
 	r, err := readRecord(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -250,7 +250,7 @@ func TestOrphanTTL(t *testing.T) {
 	select {
 	case <-c.Done():
 		t.Fatal("it ended with a client attached")
-	case <-time.After(400 * time.Millisecond):
+	case <-time.After(2500 * time.Millisecond):
 	}
 	c.Close()
 	eventually(t, "it ends", func() bool { return !alive(r.PID) })
@@ -282,7 +282,7 @@ func TestSignalsDoNotEndIt(t *testing.T) {
 func TestPrintingDoesNotBlockIt(t *testing.T) {
 	t.Parallel()
 	c, dir := launched(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if _, err := c.Start(ctx, spec("loud", 1)); err != nil {
 		t.Fatal(err)

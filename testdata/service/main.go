@@ -41,7 +41,9 @@ func main() {
 	flag.Parse()
 	if *escaped {
 		signal.Ignore(syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT)
-		select {}
+		for { // no select{}: where it is the only goroutine, Go takes that for a deadlock
+			time.Sleep(time.Hour)
+		}
 	}
 	if *fork {
 		spawn(os.Environ(), "-every", "1h")
