@@ -48,7 +48,7 @@ func explain(p *Present, name supervisor.Name, now time.Time) explanation {
 	e.ofService(*service, now)
 	if cause, ok := p.Unreachable[e.root]; ok && service.Ready() {
 		e.set(string(cause.Kind), fmt.Sprintf("%s runs, but nobody can call it: %s", e.root.Service, cause.Text))
-		e.hint = hintFor(e.kind, cause.Text, e.root.Service)
+		e.hint = hintFor(e.kind, cause, e.root.Service)
 	}
 	if len(e.chain) > 1 {
 		e.kind = map[bool]string{true: "waiting", false: "dependency"}[moves(e.kind)]
