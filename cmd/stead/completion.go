@@ -8,7 +8,7 @@ import (
 
 // completionLimit is what a shell may wait at a press of the tab key before
 // a person notices.
-const completionLimit = 100 * time.Millisecond
+const completionLimit = 500 * time.Millisecond
 
 const completionHelp = `Prints the script that makes a shell complete stead's verbs, flags and the
 names of services. For example:
