@@ -56,9 +56,10 @@ func (k *keeper) launch(id runtime.InstanceID) (*instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := k.vacant(ports); err != nil {
+	if ports, err = k.settlePorts(id.Replica, ports); err != nil {
 		return nil, err
 	}
+	env = environment(k.spec, k.r.options.Environment, ports, id.String())
 	in := &instance{id: id, ports: ports, began: k.r.now()}
 	if env, err = in.prepare(k, env); err != nil {
 		return nil, err
@@ -151,6 +152,28 @@ func (k *keeper) vacant(ports map[string]int) error {
 		return fmt.Errorf("port %d is already taken by %s", port, who)
 	}
 	return fmt.Errorf("port %d is already taken", port)
+}
+
+// portTries is how often private ports are taken anew. Somebody else, another
+// runtime for one, may have begun to listen on one since it was found free.
+const portTries = 3
+
+// settlePorts makes sure that nobody serves the port that is to be probed.
+func (k *keeper) settlePorts(replica int, ports map[string]int) (map[string]int, error) {
+	for try := 1; ; try++ {
+		err := k.vacant(ports)
+		if err == nil || try == portTries || !k.privatePort(k.spec.Ready.Port) {
+			return ports, err
+		}
+		k.leavePorts(replica)
+		if ports, err = k.takePorts(replica); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (k *keeper) privatePort(name string) bool {
+	return slices.ContainsFunc(k.spec.Ports, func(p runtime.Port) bool { return p.Name == name && p.Number == 0 })
 }
 
 // givenPort reports whether one of the sockets that instances are given is on

@@ -352,3 +352,29 @@ func BenchmarkStart(b *testing.B) {
 		})
 	}
 }
+
+// Between the choice of a private port and the start somebody else may have
+// begun to listen there.
+func TestPrivatePortTakenMeanwhile(t *testing.T) {
+	b := start(t, Options{})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	port := l.Addr().(*net.TCPAddr).Port
+	for number, works := range map[int]bool{0: true, port: false} {
+		spec := runtime.Spec{
+			Replicas: 1, Ports: []runtime.Port{{Name: "http", Number: number, Protocol: "http"}},
+			Ready: &runtime.Probe{Kind: runtime.ProbeTCP, Port: "http"},
+		}
+		k := &keeper{r: b.Runtime, spec: &spec, ports: []map[string]int{{"http": port}}, state: &keep{replicas: make([]replica, 1)}}
+		ports, err := k.settlePorts(0, k.ports[0])
+		if works && (err != nil || ports["http"] == port || ports["http"] == 0) {
+			t.Errorf("private: %v, %v", ports, err)
+		}
+		if !works && err == nil {
+			t.Errorf("fixed: %v", ports)
+		}
+	}
+}
