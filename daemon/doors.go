@@ -204,8 +204,9 @@ func (o *doors) post(p *Present) {
 	}
 	for _, number := range live {
 		if o.keepers[number] == nil {
-			o.keepers[number] = newDoorkeeper(o.d, number, o.dial(number))
-			o.keepers[number].gateway.Want(o.table.all())
+			gateway := o.dial(number)
+			gateway.Want(o.table.all()) // before it is connected: the first that it hears replaces all that it has
+			o.keepers[number] = newDoorkeeper(o.d, number, gateway)
 		}
 	}
 }

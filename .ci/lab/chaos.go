@@ -176,9 +176,9 @@ func (s *stead) orphans() error {
 		return fmt.Errorf("%d processes that stead does not know, one is pid %d, child of %d: %s (STEAD_ID %q)",
 			len(strangers), p.pid, p.parent, p.command, p.id)
 	}
-	brains, spines := len(s.named("steadd")), len(s.named("stead-runtime-process"))
-	if brains != 1 || spines != 1 {
-		return fmt.Errorf("%d daemons and %d runtimes run", brains, spines)
+	brains, spines, doors := len(s.named("steadd")), len(s.named("stead-runtime-process")), len(s.named("stead-gateway"))
+	if brains != 1 || spines != 1 || doors > 1 {
+		return fmt.Errorf("%d daemons, %d runtimes and %d gateways run", brains, spines, doors)
 	}
 	fmt.Println("no process runs that stead does not know")
 	return nil
@@ -203,7 +203,7 @@ func (s *stead) unknown(list []serviceStatus) []process {
 		for at > 1 && !known[at] {
 			at = parents[at]
 		}
-		if at <= 1 && p.name != "steadd" && p.name != "stead-runtime-process" {
+		if at <= 1 && p.name != "steadd" && p.name != "stead-runtime-process" && p.name != "stead-gateway" {
 			strangers = append(strangers, p)
 		}
 	}

@@ -93,7 +93,10 @@ func (a *attack) away(s strike, victim string) error {
 
 // exit asks a service to exit. It may just not be there.
 func (a *attack) exit(victim string, code int) {
-	_, _ = get(&a.client, fmt.Sprintf("%s/exit?code=%d", a.urls[victim], code))
+	res, err := a.client.Post(fmt.Sprintf("%s/exit?code=%d", a.urls[victim], code), "", nil) // no proxy asks twice
+	if err == nil {
+		_ = res.Body.Close()
+	}
 }
 
 // freeze stops the daemon for 300 ms.
