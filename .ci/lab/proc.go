@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -135,11 +136,18 @@ func kill(pid int) {
 }
 
 // footprint is what a process holds.
-type footprint struct{ descriptors, goroutines, kib int }
+type footprint struct {
+	descriptors, goroutines, kib int
+	kinds                        string // of descriptors, with how many there are
+}
 
 // least is the smaller of each: what stays when nothing is under way.
 func (f footprint) least(g footprint) footprint {
-	return footprint{min(f.descriptors, g.descriptors), min(f.goroutines, g.goroutines), min(f.kib, g.kib)}
+	least := footprint{min(f.descriptors, g.descriptors), min(f.goroutines, g.goroutines), min(f.kib, g.kib), f.kinds}
+	if g.descriptors < f.descriptors {
+		least.kinds = g.kinds
+	}
+	return least
 }
 
 // footprints returns what the daemon and the runtime hold in a quiet second.
@@ -150,8 +158,9 @@ func (s *stead) footprints() (brain, spine footprint, err error) {
 		if err != nil {
 			return brain, spine, err
 		}
-		b := footprint{descriptors(d.PID), d.Goroutines, pss([]int{d.PID})}
-		r := footprint{descriptors(d.Runtime.PID), d.Runtime.Goroutines, pss([]int{d.Runtime.PID})}
+		b, r := footprint{goroutines: d.Goroutines, kib: pss([]int{d.PID})}, footprint{goroutines: d.Runtime.Goroutines, kib: pss([]int{d.Runtime.PID})}
+		b.descriptors, b.kinds = descriptors(d.PID)
+		r.descriptors, r.kinds = descriptors(d.Runtime.PID)
 		if i == 0 {
 			brain, spine = b, r
 		}
@@ -160,7 +169,19 @@ func (s *stead) footprints() (brain, spine footprint, err error) {
 	return brain, spine, nil
 }
 
-func descriptors(pid int) int {
-	list, _ := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/fd")
-	return len(list)
+// descriptors counts those of a process, and says of what kinds they are.
+func descriptors(pid int) (int, string) {
+	dir := "/proc/" + strconv.Itoa(pid) + "/fd"
+	list, _ := os.ReadDir(dir)
+	count := map[string]int{}
+	for _, fd := range list {
+		to, _ := os.Readlink(filepath.Join(dir, fd.Name()))
+		if kind, _, ok := strings.Cut(to, ":["); ok { // socket:[123], pipe:[123]
+			to = kind
+		} else {
+			to = filepath.Base(filepath.Dir(to)) + "/" + filepath.Base(to)
+		}
+		count[to]++
+	}
+	return len(list), fmt.Sprint(count)
 }
