@@ -74,6 +74,15 @@ func anyProxied(state supervisor.State) bool {
 	return false
 }
 
+// gatewayTrouble says what is wrong with a gateway that is needed.
+func gatewayTrouble(state supervisor.State) string {
+	s, ok := state.Services[gatewayName]
+	if !ok || !s.Want.Up || len(liveGateways(state)) > 0 {
+		return ""
+	}
+	return s.Why().Text // none while it comes up
+}
+
 // doors keeps sockets and gateways as the newest present wants them. All of it
 // belongs to the goroutine of attend.
 type doors struct {

@@ -43,6 +43,8 @@ func (d *Daemon) publish() {
 		p.Problem = "the state cannot be written: " + d.broken
 	case d.lost != "":
 		p.Problem = "the runtime cannot be reached: " + d.lost
+	case gatewayTrouble(d.state) != "":
+		p.Problem = "published ports are not served: the gateway " + gatewayTrouble(d.state)
 	default:
 		p.Problem = d.problem
 	}

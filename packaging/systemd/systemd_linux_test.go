@@ -72,7 +72,7 @@ func install(t *testing.T, m *machine) {
 	}
 	check(t, os.WriteFile(filepath.Join(share, "stead.yaml"), []byte(project), 0o644))
 	m.run(t, "root", `cd /run/share
-		cp stead steadd stead-runtime-process /usr/bin
+		cp stead steadd stead-runtime-process stead-gateway /usr/bin
 		cp service /opt
 		cp stead.service /usr/lib/systemd/user
 		cp stead@.service /usr/lib/systemd/system
