@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -174,8 +173,12 @@ func lost(o options, v *verdicts) error {
 	return nil
 }
 
-// killEvery is how often the daemon is killed.
-const killEvery = 3 * time.Second
+// The daemon is killed every three seconds, and killsAtLeast times where the
+// reloads are over sooner.
+const (
+	killEvery    = 3 * time.Second
+	killsAtLeast = 5
+)
 
 func reloads(o options, v *verdicts, killed bool) error {
 	r, err := newReloaded(o)
@@ -187,7 +190,7 @@ func reloads(o options, v *verdicts, killed bool) error {
 	if err != nil {
 		return err
 	}
-	kills, last := 0, time.Now()
+	kills, last, lastAt := 0, time.Now(), 0
 	began := time.Now()
 	for i := range o.reloads {
 		name, told := "web", r.web
@@ -201,11 +204,11 @@ func reloads(o options, v *verdicts, killed bool) error {
 			err = fmt.Errorf("reload %d of %s: %w", i+1, name, err)
 			break
 		}
-		if killed && time.Since(last) > killEvery {
+		if killed && (time.Since(last) > killEvery || (i-lastAt)*killsAtLeast >= o.reloads) {
 			if err = r.killDaemon(); err != nil {
 				break
 			}
-			kills, last = kills+1, time.Now()
+			kills, last, lastAt = kills+1, time.Now(), i
 		}
 		time.Sleep(20 * time.Millisecond) // routed, and the next is another reload
 	}
@@ -216,6 +219,7 @@ func reloads(o options, v *verdicts, killed bool) error {
 		return err
 	}
 	v.check("every request is answered", len(failed) == 0 && answered > 0)
+	v.check("TCP connections refused: 0", c.refused == 0)
 	return nil
 }
 
@@ -235,51 +239,45 @@ func (r *reloaded) killDaemon() error {
 	return err
 }
 
-// events counts the server-sent events that one long stream gets while its
-// service is reloaded: it lives until the drain limit.
-func events(ctx context.Context, address string) (int, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/events", nil)
+// follow reads server-sent events until they end; began is closed by the
+// first of them.
+func follow(address string, began chan struct{}) error {
+	res, err := http.Get("http://" + address + "/events")
 	if err != nil {
-		return 0, err
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0, err
+		return err
 	}
 	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
-	return strings.Count(string(text), "data:"), err
+	if _, err := io.ReadFull(res.Body, make([]byte, 1)); err != nil {
+		return err
+	}
+	close(began)
+	_, err = io.Copy(io.Discard, res.Body)
+	return err
 }
 
+// drainLimit is how long the old process may finish what it serves, as the
+// manifest leaves it.
+const drainLimit = 5 * time.Second
+
 // streams: a long stream lives until the drain limit of the generation that
-// it began with.
+// it began with, and shorter when there are saves meanwhile: one generation
+// drains at most.
 func streams(o options, v *verdicts) error {
 	r, err := newReloaded(o)
 	if err != nil {
 		return err
 	}
 	defer r.end()
-	began := time.Now()
-	ended := make(chan time.Duration, 1)
-	go func() { // ends with the stream
-		_, _ = events(context.Background(), webAddress)
-		ended <- time.Since(began)
-	}()
-	time.Sleep(300 * time.Millisecond)
-	for range 10 { // as with HMR: no pile of old generations
-		if err := r.save("web"); err != nil {
-			return err
-		}
-		if err := r.web.wait(1, time.Minute); err != nil {
-			return err
-		}
+	lived, err := r.stream(1)
+	if err != nil {
+		return err
 	}
-	select {
-	case lived := <-ended:
-		fmt.Printf("a stream that is never idle lived %.1f s over ten saves\n", lived.Seconds())
-	case <-time.After(time.Minute):
-		return errors.New("a stream of an old generation was never cut")
+	fmt.Printf("a stream that is never idle lived %.1f s after a save\n", lived.Seconds())
+	v.check(fmt.Sprintf("it lives until the drain limit of %v", drainLimit), lived >= drainLimit)
+	if lived, err = r.stream(10); err != nil { // as with HMR
+		return err
 	}
+	fmt.Printf("a stream that is never idle lived %.1f s after the first of ten saves\n", lived.Seconds())
 	pids, err := r.pids()
 	if err != nil {
 		return err
@@ -293,4 +291,30 @@ func streams(o options, v *verdicts) error {
 	}
 	v.check(fmt.Sprintf("no pile of old generations (%d live)", live), live <= 2)
 	return nil
+}
+
+// stream returns how long a stream lives after the first of some saves.
+func (r *reloaded) stream(saves int) (time.Duration, error) {
+	began, ended := make(chan struct{}), make(chan error, 1)
+	go func() { ended <- follow(webAddress, began) }() // ends with the stream
+	select {
+	case <-began:
+	case err := <-ended:
+		return 0, fmt.Errorf("the stream did not begin: %w", err)
+	}
+	at := time.Now()
+	for range saves {
+		if err := r.save("web"); err != nil {
+			return 0, err
+		}
+		if err := r.web.wait(1, time.Minute); err != nil {
+			return 0, err
+		}
+	}
+	select {
+	case <-ended:
+		return time.Since(at), nil
+	case <-time.After(time.Minute):
+		return 0, errors.New("a stream of an old generation was never cut")
+	}
 }

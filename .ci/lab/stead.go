@@ -126,6 +126,20 @@ func (s *stead) pids() ([]int, error) {
 	return []int{status.PID, status.Runtime.PID}, err
 }
 
+// charged returns the processes whose memory and CPU are stead's own (brain,
+// spine and doors), and says which they are.
+func (s *stead) charged() (pids []int, names string) {
+	var each []string
+	for _, name := range []string{"steadd", "stead-runtime-process", "stead-gateway"} {
+		found := s.named(name)
+		for _, p := range found {
+			pids = append(pids, p.pid)
+		}
+		each = append(each, fmt.Sprintf("%d %s", len(found), name))
+	}
+	return pids, strings.Join(each, ", ")
+}
+
 // pss returns the proportional set size of processes, in KiB.
 func pss(pids []int) int {
 	total := 0
