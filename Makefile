@@ -69,6 +69,10 @@ bench: lab
 reload: lab
 	bin/tools/lab bench -rows lost,streams -reloads 50 -rate 100
 
+# What bench compares stead with, where it is to be had; needs the network.
+peers:
+	.ci/peers
+
 chaos: lab
 	bin/tools/lab chaos -duration $(DURATION) $(CHAOS)
 
@@ -94,4 +98,4 @@ clean:
 	rm -rf bin testdata/*/bin
 
 FORCE:
-.PHONY: build run test systemd check check-format check-vet check-staticcheck check-generated check-tidy check-rules bench reload chaos lab generate clean FORCE
+.PHONY: build run test systemd check check-format check-vet check-staticcheck check-generated check-tidy check-rules bench reload peers chaos lab generate clean FORCE

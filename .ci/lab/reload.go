@@ -8,39 +8,33 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 )
 
-// The project whose services are reloaded: a web service and a TCP one, each
-// by a save of its own file.
-const (
-	reloadPort = 22500 // and the two after it
-	webAddress = "127.0.0.1:22500"
-	tcpAddress = "127.0.0.1:22501"
-)
-
-func reloadManifest(o options, web, tcp string) string {
+// reloadManifest is of the project whose services are reloaded: a web service
+// and a TCP one, each by a save of its own file.
+func reloadManifest(o options, r *reloaded) string {
 	service := filepath.Join(o.bin, "service")
 	return fmt.Sprintf(`name: bench
 services:
   web:
     command: [%q, -listen, -notify, %q]
-    ports: {http: 22500}
+    ports: {http: %d}
     watch: [web.txt]
   tcp:
     command: [%q, -echo, -notify, %q]
-    ports: {db: {port: 22501, protocol: tcp}}
+    ports: {db: {port: %d, protocol: tcp}}
     watch: [tcp.txt]
-`, service, web, service, tcp)
+`, service, r.web.path, r.webPort, service, r.tcp.path, r.tcpPort)
 }
 
 // reloaded is a stead with that project, up.
 type reloaded struct {
 	*stead
-	web, tcp *announcements
-	saves    int
+	web, tcp         *announcements
+	webPort, tcpPort int
+	saves            int
 }
 
 func newReloaded(o options) (*reloaded, error) {
@@ -52,7 +46,12 @@ func newReloaded(o options) (*reloaded, error) {
 	if r.tcp, err = listen(); err != nil {
 		return nil, err
 	}
-	if r.stead, err = newStead(o, reloadManifest(o, r.web.path, r.tcp.path)); err != nil {
+	ports, err := freePorts(2)
+	if err != nil {
+		return nil, err
+	}
+	r.webPort, r.tcpPort = ports[0], ports[1]
+	if r.stead, err = newStead(o, reloadManifest(o, r)); err != nil {
 		return nil, err
 	}
 	for _, name := range []string{"web", "tcp"} {
@@ -115,7 +114,7 @@ func save(o options, v *verdicts) error {
 		return err
 	}
 	defer a.close()
-	pid, err := until(webAddress, "")
+	pid, err := until(local(r.webPort), "")
 	if err != nil {
 		return err
 	}
@@ -129,7 +128,7 @@ func save(o options, v *verdicts) error {
 		if err := r.web.wait(1, time.Minute); err != nil {
 			return err
 		}
-		if pid, err = until(webAddress, pid); err != nil {
+		if pid, err = until(local(r.webPort), pid); err != nil {
 			return err
 		}
 		ours = append(ours, time.Since(began))
@@ -142,7 +141,7 @@ func save(o options, v *verdicts) error {
 	fmt.Printf("save -> new process answers, no build\n  floor  %v\n  stead  %v\n", bare, ours)
 	v.check("p50 <= floor + 10 ms", ours.percentile(50) <= bare.percentile(50)+10*time.Millisecond)
 	v.check("p95 <= floor + 20 ms", ours.percentile(95) <= bare.percentile(95)+20*time.Millisecond)
-	return nil
+	return compare(o, v, newText)
 }
 
 // bareStart is fork, exec, and the service's boot until it answers.
@@ -152,14 +151,18 @@ func bareStart(o options, a *announcements) (time.Duration, error) {
 		return 0, err
 	}
 	defer f.end()
+	ports, err := freePorts(1)
+	if err != nil {
+		return 0, err
+	}
 	began := time.Now()
-	if _, err := f.start(o, reloadPort+2, a.path); err != nil {
+	if _, err := f.start(o, ports[0], a.path); err != nil {
 		return 0, err
 	}
 	if err := a.wait(1, time.Minute); err != nil {
 		return 0, err
 	}
-	_, err = until("127.0.0.1:"+strconv.Itoa(reloadPort+2), "")
+	_, err = until(local(ports[0]), "")
 	return time.Since(began), err
 }
 
@@ -186,7 +189,7 @@ func reloads(o options, v *verdicts, killed bool) error {
 		return err
 	}
 	defer r.end()
-	c, err := startCallers(webAddress, tcpAddress, o.rate)
+	c, err := startCallers(local(r.webPort), local(r.tcpPort), o.rate)
 	if err != nil {
 		return err
 	}
@@ -237,84 +240,4 @@ func (r *reloaded) killDaemon() error {
 	}
 	_, err = r.call(patience, "status") // brings it back
 	return err
-}
-
-// follow reads server-sent events until they end; began is closed by the
-// first of them.
-func follow(address string, began chan struct{}) error {
-	res, err := http.Get("http://" + address + "/events")
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	if _, err := io.ReadFull(res.Body, make([]byte, 1)); err != nil {
-		return err
-	}
-	close(began)
-	_, err = io.Copy(io.Discard, res.Body)
-	return err
-}
-
-// drainLimit is how long the old process may finish what it serves, as the
-// manifest leaves it.
-const drainLimit = 5 * time.Second
-
-// streams: a long stream lives until the drain limit of the generation that
-// it began with, and shorter when there are saves meanwhile: one generation
-// drains at most.
-func streams(o options, v *verdicts) error {
-	r, err := newReloaded(o)
-	if err != nil {
-		return err
-	}
-	defer r.end()
-	lived, err := r.stream(1)
-	if err != nil {
-		return err
-	}
-	fmt.Printf("a stream that is never idle lived %.1f s after a save\n", lived.Seconds())
-	v.check(fmt.Sprintf("it lives until the drain limit of %v", drainLimit), lived >= drainLimit)
-	if lived, err = r.stream(10); err != nil { // as with HMR
-		return err
-	}
-	fmt.Printf("a stream that is never idle lived %.1f s after the first of ten saves\n", lived.Seconds())
-	pids, err := r.pids()
-	if err != nil {
-		return err
-	}
-	live := 0
-	for _, pid := range childrenOf(pids[1]) {
-		line, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
-		if strings.Contains(string(line), "-listen") {
-			live++
-		}
-	}
-	v.check(fmt.Sprintf("no pile of old generations (%d live)", live), live <= 2)
-	return nil
-}
-
-// stream returns how long a stream lives after the first of some saves.
-func (r *reloaded) stream(saves int) (time.Duration, error) {
-	began, ended := make(chan struct{}), make(chan error, 1)
-	go func() { ended <- follow(webAddress, began) }() // ends with the stream
-	select {
-	case <-began:
-	case err := <-ended:
-		return 0, fmt.Errorf("the stream did not begin: %w", err)
-	}
-	at := time.Now()
-	for range saves {
-		if err := r.save("web"); err != nil {
-			return 0, err
-		}
-		if err := r.web.wait(1, time.Minute); err != nil {
-			return 0, err
-		}
-	}
-	select {
-	case <-ended:
-		return time.Since(at), nil
-	case <-time.After(time.Minute):
-		return 0, errors.New("a stream of an old generation was never cut")
-	}
 }
