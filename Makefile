@@ -69,6 +69,15 @@ check-rules:
 bench: lab
 	bin/tools/lab bench $(BENCH)
 
+# What CI asserts of reloads: that nothing is lost, at a rate that any machine
+# keeps up with. Speed is for bench.
+reload: lab
+	bin/tools/lab bench -rows lost,streams -reloads 50 -rate 100
+
+# What bench compares stead with, where it is to be had; needs the network.
+peers:
+	.ci/peers
+
 chaos: lab
 	bin/tools/lab chaos -duration $(DURATION) $(CHAOS)
 
@@ -94,4 +103,4 @@ clean:
 	rm -rf bin testdata/*/bin
 
 FORCE:
-.PHONY: build run test systemd uml check check-format check-vet check-staticcheck check-generated check-tidy check-rules bench chaos lab generate clean FORCE
+.PHONY: build run test systemd uml check check-format check-vet check-staticcheck check-generated check-tidy check-rules bench reload peers chaos lab generate clean FORCE

@@ -45,6 +45,16 @@ func (a *announcements) wait(n int, limit time.Duration) error {
 	return nil
 }
 
+// forget drops what was announced and not waited for.
+func (a *announcements) forget() {
+	_ = a.conn.SetReadDeadline(time.Now().Add(time.Millisecond))
+	for buf := make([]byte, 64); ; {
+		if _, err := a.conn.Read(buf); err != nil {
+			return
+		}
+	}
+}
+
 func (a *announcements) close() {
 	_ = a.conn.Close()
 	_ = os.RemoveAll(a.path[:len(a.path)-2])

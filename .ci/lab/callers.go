@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -27,6 +28,7 @@ type callers struct {
 	mu       sync.Mutex
 	answered map[string]int // by kind
 	lost     []string
+	refused  int // of lost: no TCP connection was to be had
 	slowest  time.Duration
 }
 
@@ -109,11 +111,14 @@ func answer(res *http.Response, err error) (string, error) {
 	return string(text), err
 }
 
+// errRefused is a connection that could not be made at all.
+var errRefused = errors.New("refused")
+
 // overTCP makes a connection, reads who answers, and has a line echoed.
 func overTCP(ctx context.Context, address string) (string, error) {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("%w: %w", errRefused, err)
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(callLimit))
@@ -146,6 +151,9 @@ func (c *callers) keepAsking(kind string, ask call, every time.Duration) {
 		c.mu.Lock()
 		if err != nil {
 			c.lost = append(c.lost, fmt.Sprintf("%s: %v", kind, err))
+			if errors.Is(err, errRefused) {
+				c.refused++
+			}
 		} else {
 			c.answered[kind]++
 		}
@@ -165,7 +173,7 @@ func (c *callers) end() (answered int, lost []string) {
 		kinds = append(kinds, fmt.Sprintf("%s %d", kind, n))
 	}
 	slices.Sort(kinds)
-	fmt.Printf("  %d requests answered, %d lost, the slowest after %s\n  %s\n", answered, len(c.lost), ms(c.slowest), strings.Join(kinds, "; "))
+	fmt.Printf("  %d requests answered, %d lost, of them %d TCP connections refused, the slowest after %s\n  %s\n", answered, len(c.lost), c.refused, ms(c.slowest), strings.Join(kinds, "; "))
 	for i, text := range c.lost {
 		if i == 10 {
 			fmt.Printf("  and %d more\n", len(c.lost)-i)

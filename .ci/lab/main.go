@@ -32,6 +32,7 @@ type options struct {
 	mib      int
 	user     int
 	reloads  int
+	saves    int
 	rate     int
 	burst    int
 	mode     string
@@ -51,6 +52,7 @@ func main() {
 	flags.IntVar(&o.idle, "idle", 10, "seconds over which idle services are watched; the budget is over 60")
 	flags.IntVar(&o.user, "user", 0, "run services and stead as this uid (needs root)")
 	flags.IntVar(&o.reloads, "reloads", 1000, "of lost: reloads under load")
+	flags.IntVar(&o.saves, "saves", 24, "of save and save-build: saves for each peer, and as many under load")
 	flags.IntVar(&o.rate, "rate", 500, "of lost: requests a second")
 	flags.IntVar(&o.burst, "burst", 5, "of proxies: seconds for each in a round")
 	flags.StringVar(&o.mode, "mode", "storm", "of chaos: storm, clock (a storm, and the machine's time is set), spine (kill -9 of the runtime), disk (full), readonly (state); the last two need root")
@@ -98,7 +100,7 @@ func bench(o options) error {
 	v := &verdicts{}
 	for _, row := range strings.Split(o.rows, ",") {
 		measure, ok := map[string]func(options, *verdicts) error{
-			"save": save, "lost": lost, "streams": streams, "proxies": proxies,
+			"save": save, "save-build": saveBuild, "lost": lost, "streams": streams, "proxies": proxies,
 			"status": status, "crash": crash, "idle": idle,
 			"logs": logs, "logs-one": logsOne, "logs-hundred": logsHundred, "logs-follow": logsFollow,
 		}[row]

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,39 +8,33 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 )
 
-// The project whose services are reloaded: a web service and a TCP one, each
-// by a save of its own file.
-const (
-	reloadPort = 22500 // and the two after it
-	webAddress = "127.0.0.1:22500"
-	tcpAddress = "127.0.0.1:22501"
-)
-
-func reloadManifest(o options, web, tcp string) string {
+// reloadManifest is of the project whose services are reloaded: a web service
+// and a TCP one, each by a save of its own file.
+func reloadManifest(o options, r *reloaded) string {
 	service := filepath.Join(o.bin, "service")
 	return fmt.Sprintf(`name: bench
 services:
   web:
     command: [%q, -listen, -notify, %q]
-    ports: {http: 22500}
+    ports: {http: %d}
     watch: [web.txt]
   tcp:
     command: [%q, -echo, -notify, %q]
-    ports: {db: {port: 22501, protocol: tcp}}
+    ports: {db: {port: %d, protocol: tcp}}
     watch: [tcp.txt]
-`, service, web, service, tcp)
+`, service, r.web.path, r.webPort, service, r.tcp.path, r.tcpPort)
 }
 
 // reloaded is a stead with that project, up.
 type reloaded struct {
 	*stead
-	web, tcp *announcements
-	saves    int
+	web, tcp         *announcements
+	webPort, tcpPort int
+	saves            int
 }
 
 func newReloaded(o options) (*reloaded, error) {
@@ -53,7 +46,12 @@ func newReloaded(o options) (*reloaded, error) {
 	if r.tcp, err = listen(); err != nil {
 		return nil, err
 	}
-	if r.stead, err = newStead(o, reloadManifest(o, r.web.path, r.tcp.path)); err != nil {
+	ports, err := freePorts(2)
+	if err != nil {
+		return nil, err
+	}
+	r.webPort, r.tcpPort = ports[0], ports[1]
+	if r.stead, err = newStead(o, reloadManifest(o, r)); err != nil {
 		return nil, err
 	}
 	for _, name := range []string{"web", "tcp"} {
@@ -116,7 +114,7 @@ func save(o options, v *verdicts) error {
 		return err
 	}
 	defer a.close()
-	pid, err := until(webAddress, "")
+	pid, err := until(local(r.webPort), "")
 	if err != nil {
 		return err
 	}
@@ -130,7 +128,7 @@ func save(o options, v *verdicts) error {
 		if err := r.web.wait(1, time.Minute); err != nil {
 			return err
 		}
-		if pid, err = until(webAddress, pid); err != nil {
+		if pid, err = until(local(r.webPort), pid); err != nil {
 			return err
 		}
 		ours = append(ours, time.Since(began))
@@ -143,7 +141,7 @@ func save(o options, v *verdicts) error {
 	fmt.Printf("save -> new process answers, no build\n  floor  %v\n  stead  %v\n", bare, ours)
 	v.check("p50 <= floor + 10 ms", ours.percentile(50) <= bare.percentile(50)+10*time.Millisecond)
 	v.check("p95 <= floor + 20 ms", ours.percentile(95) <= bare.percentile(95)+20*time.Millisecond)
-	return nil
+	return compare(o, v, newText)
 }
 
 // bareStart is fork, exec, and the service's boot until it answers.
@@ -153,14 +151,18 @@ func bareStart(o options, a *announcements) (time.Duration, error) {
 		return 0, err
 	}
 	defer f.end()
+	ports, err := freePorts(1)
+	if err != nil {
+		return 0, err
+	}
 	began := time.Now()
-	if _, err := f.start(o, reloadPort+2, a.path); err != nil {
+	if _, err := f.start(o, ports[0], a.path); err != nil {
 		return 0, err
 	}
 	if err := a.wait(1, time.Minute); err != nil {
 		return 0, err
 	}
-	_, err = until("127.0.0.1:"+strconv.Itoa(reloadPort+2), "")
+	_, err = until(local(ports[0]), "")
 	return time.Since(began), err
 }
 
@@ -174,8 +176,12 @@ func lost(o options, v *verdicts) error {
 	return nil
 }
 
-// killEvery is how often the daemon is killed.
-const killEvery = 3 * time.Second
+// The daemon is killed every three seconds, and killsAtLeast times where the
+// reloads are over sooner.
+const (
+	killEvery    = 3 * time.Second
+	killsAtLeast = 5
+)
 
 func reloads(o options, v *verdicts, killed bool) error {
 	r, err := newReloaded(o)
@@ -183,11 +189,11 @@ func reloads(o options, v *verdicts, killed bool) error {
 		return err
 	}
 	defer r.end()
-	c, err := startCallers(webAddress, tcpAddress, o.rate)
+	c, err := startCallers(local(r.webPort), local(r.tcpPort), o.rate)
 	if err != nil {
 		return err
 	}
-	kills, last := 0, time.Now()
+	kills, last, lastAt := 0, time.Now(), 0
 	began := time.Now()
 	for i := range o.reloads {
 		name, told := "web", r.web
@@ -201,11 +207,11 @@ func reloads(o options, v *verdicts, killed bool) error {
 			err = fmt.Errorf("reload %d of %s: %w", i+1, name, err)
 			break
 		}
-		if killed && time.Since(last) > killEvery {
+		if killed && (time.Since(last) > killEvery || (i-lastAt)*killsAtLeast >= o.reloads) {
 			if err = r.killDaemon(); err != nil {
 				break
 			}
-			kills, last = kills+1, time.Now()
+			kills, last, lastAt = kills+1, time.Now(), i
 		}
 		time.Sleep(20 * time.Millisecond) // routed, and the next is another reload
 	}
@@ -216,6 +222,7 @@ func reloads(o options, v *verdicts, killed bool) error {
 		return err
 	}
 	v.check("every request is answered", len(failed) == 0 && answered > 0)
+	v.check("TCP connections refused: 0", c.refused == 0)
 	return nil
 }
 
@@ -233,64 +240,4 @@ func (r *reloaded) killDaemon() error {
 	}
 	_, err = r.call(patience, "status") // brings it back
 	return err
-}
-
-// events counts the server-sent events that one long stream gets while its
-// service is reloaded: it lives until the drain limit.
-func events(ctx context.Context, address string) (int, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/events", nil)
-	if err != nil {
-		return 0, err
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0, err
-	}
-	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
-	return strings.Count(string(text), "data:"), err
-}
-
-// streams: a long stream lives until the drain limit of the generation that
-// it began with.
-func streams(o options, v *verdicts) error {
-	r, err := newReloaded(o)
-	if err != nil {
-		return err
-	}
-	defer r.end()
-	began := time.Now()
-	ended := make(chan time.Duration, 1)
-	go func() { // ends with the stream
-		_, _ = events(context.Background(), webAddress)
-		ended <- time.Since(began)
-	}()
-	time.Sleep(300 * time.Millisecond)
-	for range 10 { // as with HMR: no pile of old generations
-		if err := r.save("web"); err != nil {
-			return err
-		}
-		if err := r.web.wait(1, time.Minute); err != nil {
-			return err
-		}
-	}
-	select {
-	case lived := <-ended:
-		fmt.Printf("a stream that is never idle lived %.1f s over ten saves\n", lived.Seconds())
-	case <-time.After(time.Minute):
-		return errors.New("a stream of an old generation was never cut")
-	}
-	pids, err := r.pids()
-	if err != nil {
-		return err
-	}
-	live := 0
-	for _, pid := range childrenOf(pids[1]) {
-		line, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
-		if strings.Contains(string(line), "-listen") {
-			live++
-		}
-	}
-	v.check(fmt.Sprintf("no pile of old generations (%d live)", live), live <= 2)
-	return nil
 }

@@ -159,6 +159,7 @@ func idle(o options, v *verdicts) error {
 	for _, n := range o.sizes {
 		var bare, ours, stops sample
 		var memory, left int
+		var charged string
 		var busy time.Duration
 		for range o.rounds {
 			took, err := idleFloor(o, n)
@@ -172,12 +173,13 @@ func idle(o options, v *verdicts) error {
 			}
 			ours, stops = append(ours, r.start), append(stops, r.stop)
 			memory, busy, left = max(memory, r.pss), max(busy, r.cpu), left+r.left
+			charged = r.charged
 		}
 		watched := time.Duration(o.idle) * time.Second
 		share := 100 * float64(busy) / float64(watched)
-		fmt.Printf("%d idle services, %d rounds, uid %d\n  until all listen: floor %s  stead %s  ratio %.2f\n  memory (PSS of brain and spine) %.1f MiB   CPU over %v %.2f %% of a core   stop %s   left behind %d\n",
+		fmt.Printf("%d idle services, %d rounds, uid %d\n  until all listen: floor %s  stead %s  ratio %.2f\n  memory (PSS of %s) %.1f MiB   CPU over %v %.2f %% of a core   stop %s   left behind %d\n",
 			n, o.rounds, max(o.user, os.Getuid()), ms(bare.percentile(50)), ms(ours.percentile(50)), float64(ours.percentile(50))/float64(bare.percentile(50)),
-			float64(memory)/1024, watched, share, ms(stops.percentile(50)), left)
+			charged, float64(memory)/1024, watched, share, ms(stops.percentile(50)), left)
 		v.check("left behind: 0", left == 0)
 		v.check("PSS <= 60 MB + 30 KB a service", memory*1024 <= 60e6+n*30e3)
 		if n == 1000 {
@@ -215,6 +217,7 @@ func idleFloor(o options, n int) (time.Duration, error) {
 type idleResult struct {
 	start, stop, cpu time.Duration
 	pss, left        int
+	charged          string // whose memory and CPU it is
 }
 
 func idleStead(o options, n int) (r idleResult, err error) {
@@ -237,10 +240,8 @@ func idleStead(o options, n int) (r idleResult, err error) {
 		return r, err
 	}
 	r.start = time.Since(began)
-	pids, err := s.pids()
-	if err != nil {
-		return r, err
-	}
+	pids, names := s.charged()
+	r.charged = names
 	time.Sleep(2 * time.Second) // what follows from the start is over by then
 	before := cpu(pids)
 	time.Sleep(time.Duration(o.idle) * time.Second)

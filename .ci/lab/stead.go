@@ -19,6 +19,7 @@ import (
 type stead struct {
 	o   options
 	dir string
+	env []string // what calls have besides
 }
 
 // newStead writes a manifest and returns a stead that nothing runs in yet.
@@ -27,7 +28,7 @@ func newStead(o options, manifest string) (*stead, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &stead{o, dir}
+	s := &stead{o: o, dir: dir}
 	if o.user != 0 {
 		if err := os.Chown(dir, o.user, o.user); err != nil {
 			return nil, err
@@ -44,6 +45,7 @@ func (s *stead) command(ctx context.Context, binary string, args ...string) *exe
 	cmd := exec.CommandContext(ctx, filepath.Join(s.o.bin, binary), args...)
 	cmd.Dir = s.dir
 	cmd.Env = append(os.Environ(), "STEAD_HOME="+s.home(), "STEAD_ORPHAN_TTL=60s", "HOME="+s.dir)
+	cmd.Env = append(cmd.Env, s.env...)
 	cmd.SysProcAttr = credential(s.o)
 	cmd.WaitDelay = time.Second // what the CLI starts may hold its output
 	return cmd
@@ -124,6 +126,20 @@ func (s *stead) pids() ([]int, error) {
 	}
 	err = json.Unmarshal(out, &status)
 	return []int{status.PID, status.Runtime.PID}, err
+}
+
+// charged returns the processes whose memory and CPU are stead's own (brain,
+// spine and doors), and says which they are.
+func (s *stead) charged() (pids []int, names string) {
+	var each []string
+	for _, name := range []string{"steadd", "stead-runtime-process", "stead-gateway"} {
+		found := s.named(name)
+		for _, p := range found {
+			pids = append(pids, p.pid)
+		}
+		each = append(each, fmt.Sprintf("%d %s", len(found), name))
+	}
+	return pids, strings.Join(each, ", ")
 }
 
 // pss returns the proportional set size of processes, in KiB.
