@@ -23,6 +23,7 @@ import (
 
 	"github.com/stead-dev/stead/daemon/gateway"
 	"github.com/stead-dev/stead/runtime"
+	"github.com/stead-dev/stead/runtime/sockets"
 )
 
 const (
@@ -90,6 +91,12 @@ func serve(f flags, log *slog.Logger) error {
 	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
+	// Should the runtime die, its successor has the sockets from here.
+	lender, err := sockets.Serve(sockets.LenderPath(filepath.Dir(f.sockets), self.ID.Number), server.Lender(), log)
+	if err != nil {
+		return err
+	}
+	defer lender.Close()
 	failed := make(chan error, 1)
 	go func() { failed <- server.ServeControl(control) }() // until server or control is closed
 	if _, err := daemon.SdNotify(true, daemon.SdNotifyReady); err != nil {
