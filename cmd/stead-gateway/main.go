@@ -73,6 +73,7 @@ func serve(f flags, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("$STEAD_ID, by which the runtime names this generation: %w", err)
 	}
+	signal.Ignore(syscall.SIGPIPE) // the runtime reads what it logs, and may die before it
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	server, err := gateway.New(gateway.Options{Sockets: fetched{f.sockets}, Dir: f.state, Log: log, Limits: limits()})
