@@ -119,7 +119,9 @@ type home struct {
 	project Project
 	boot    string
 	problem string
-	deaf    bool // the runtime does not forget
+	deaf    bool                // the runtime does not forget
+	through func(fakeLink) Link // nil: as it is
+	doors   *Gateways
 
 	*Daemon
 	detach func()
@@ -128,12 +130,16 @@ type home struct {
 func newHome(t *testing.T, script fake.Script, services ...Service) *home {
 	h := &home{t: t, store: newMemory(), runtime: fake.New(fake.Options{Script: script}), boot: "boot 1"}
 	h.project = Project{ID: "shop-1", Name: "shop", Directory: "/src/shop", File: "/src/shop/stead.yaml", Services: map[string]Service{}}
+	h.begin(services)
+	return h
+}
+
+func (h *home) begin(services []Service) {
 	for _, s := range services {
 		h.project.Services[s.Name] = s
 	}
 	h.start()
-	t.Cleanup(func() { h.detach() })
-	return h
+	h.t.Cleanup(func() { h.detach() })
 }
 
 // start runs a daemon; the one before must have been detached.
@@ -142,8 +148,12 @@ func (h *home) start() {
 	if h.deaf {
 		to = deafLink{fakeLink{h.runtime}}
 	}
+	if h.through != nil {
+		to = h.through(fakeLink{h.runtime})
+	}
 	h.Daemon = New(Options{
-		Store: h.store, Restored: h.store.restored(), Limit: 4, Boot: h.boot, Problem: h.problem,
+		Gateways: h.doors,
+		Store:    h.store, Restored: h.store.restored(), Limit: 4, Boot: h.boot, Problem: h.problem,
 		Connect: func(context.Context) (Link, error) { return to, nil },
 		Load: func(_ context.Context, req LoadRequest) (Loaded, error) {
 			wanted := req.Services
