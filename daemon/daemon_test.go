@@ -122,6 +122,7 @@ type home struct {
 	deaf    bool // the runtime does not forget
 	files   *fakeWatcher
 	gates   *Gateways
+	through func(fakeLink) Link // nil: as it is
 
 	*Daemon
 	detach func()
@@ -148,6 +149,9 @@ func (h *home) start() {
 	var to Link = fakeLink{h.runtime}
 	if h.deaf {
 		to = deafLink{fakeLink{h.runtime}}
+	}
+	if h.through != nil {
+		to = h.through(fakeLink{h.runtime})
 	}
 	var watcher Watcher
 	if h.files != nil {

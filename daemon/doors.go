@@ -2,9 +2,12 @@ package daemon
 
 import (
 	"context"
+	"errors"
+	"maps"
 	"slices"
 	"time"
 
+	"github.com/stead-dev/stead/runtime"
 	"github.com/stead-dev/stead/supervisor"
 )
 
@@ -91,29 +94,36 @@ type doors struct {
 	table   table
 	keepers map[uint64]*doorkeeper // by the gateway's generation
 
-	adopted bool      // what is published by services whose manifest was lost is known
-	asked   *link     // the runtime that has been asked to listen; nil: it has to be
-	askedAt time.Time // so that what failed is not asked for all the time
-	failing bool      // not every socket could be had
+	adopted  bool                                 // what is published by services whose manifest was lost is known
+	asked    *link                                // the runtime that has been asked to listen; nil: it has to be
+	problems map[supervisor.Name]supervisor.Cause // that the loop was told of
+	pause    time.Duration                        // until it is asked again, as not every socket could be had; zero: all could
 }
 
 func newDoors(d *Daemon, dial func(uint64) Gateway) *doors {
 	return &doors{d: d, dial: dial, table: newTable(), keepers: map[uint64]*doorkeeper{}}
 }
 
-// listenAgain is how long a port that somebody else has is left alone.
-const listenAgain = 2 * time.Second
+// A port that could not be had is asked for again, soon at first: a gateway
+// that has just been told to let go of it may not have yet.
+const (
+	listenSoon   = 20 * time.Millisecond
+	listenSeldom = 2 * time.Second
+)
 
 // attend ends with ctx, after all keepers have.
 func (o *doors) attend(ctx context.Context) {
-	again := time.NewTimer(listenAgain)
+	again := time.NewTimer(listenSeldom)
 	defer again.Stop()
+	due := true
 	for ctx.Err() == nil {
 		p := o.d.Present()
 		if p.State.Synced { // before that the runtime has not said what there is
 			o.adopt(ctx, p)
 			changes, sockets := o.table.update(p)
-			o.listen(ctx, sockets) // a gateway asks for the sockets of a route at once
+			if o.listen(ctx, sockets, due) && o.pause > 0 { // a gateway asks for the sockets of a route at once
+				again.Reset(o.pause)
+			}
 			o.post(p)
 			if len(changes.Set)+len(changes.Removed) > 0 {
 				for _, k := range o.keepers {
@@ -121,10 +131,11 @@ func (o *doors) attend(ctx context.Context) {
 				}
 			}
 		}
-		again.Reset(listenAgain)
+		due = false
 		select {
 		case <-p.Newer():
 		case <-again.C: // a port may be free now
+			due = true
 		case <-ctx.Done():
 		}
 	}
@@ -170,19 +181,26 @@ func anyOrphan(state supervisor.State) bool {
 	return false
 }
 
-// listen has the runtime bind what is wanted now, and nothing else.
-func (o *doors) listen(ctx context.Context, changed bool) {
+// listen has the runtime bind what is wanted now, and nothing else, when that
+// is something new, another runtime, or due again. It says whether it has.
+func (o *doors) listen(ctx context.Context, changed, due bool) bool {
 	l := o.d.link.Load()
-	if l == nil || l == o.asked && !changed && !(o.failing && time.Since(o.askedAt) >= listenAgain) {
-		return
+	if l == nil || l == o.asked && !changed && !(due && o.pause > 0) {
+		return false
 	}
-	o.asked, o.askedAt, o.failing = l, time.Now(), true
+	if l != o.asked || changed {
+		o.pause = 0
+	}
+	o.asked = l
 	statuses, err := l.Listen(ctx, o.table.sockets())
 	if err != nil {
 		if ctx.Err() == nil {
-			o.d.log.Warn("ports were not opened", "err", err) // tried again
+			o.d.log.Warn("ports were not opened", "err", err)
 		}
-		return
+		if o.slower(); errors.Is(err, runtime.Unsupported) {
+			o.pause = 0 // it will not learn it
+		}
+		return true
 	}
 	problems := map[supervisor.Name]supervisor.Cause{}
 	for _, s := range statuses {
@@ -190,9 +208,19 @@ func (o *doors) listen(ctx context.Context, changed bool) {
 			problems[o.table.owner(s.Socket)] = supervisor.Cause{Kind: CausePort, Text: s.Error}
 		}
 	}
-	o.failing = len(problems) > 0
-	_ = o.d.tell(ctx, message{ports: &portsChange{problems}})
+	if len(problems) > 0 {
+		o.slower()
+	} else {
+		o.pause = 0
+	}
+	if !maps.Equal(o.problems, problems) {
+		o.problems = problems
+		_ = o.d.tell(ctx, message{ports: &portsChange{problems}})
+	}
+	return true
 }
+
+func (o *doors) slower() { o.pause = min(max(listenSoon, 2*o.pause), listenSeldom) }
 
 // CausePort is the kind of cause that a published port cannot be had.
 const CausePort supervisor.CauseKind = "port"

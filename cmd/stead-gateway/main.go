@@ -23,6 +23,7 @@ import (
 
 	"github.com/stead-dev/stead/daemon/gateway"
 	"github.com/stead-dev/stead/runtime"
+	"github.com/stead-dev/stead/runtime/sockets"
 )
 
 const (
@@ -72,6 +73,7 @@ func serve(f flags, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("$STEAD_ID, by which the runtime names this generation: %w", err)
 	}
+	signal.Ignore(syscall.SIGPIPE) // the runtime reads what it logs, and may die before it
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	server, err := gateway.New(gateway.Options{Sockets: fetched{f.sockets}, Dir: f.state, Log: log, Limits: limits()})
@@ -90,6 +92,12 @@ func serve(f flags, log *slog.Logger) error {
 	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
+	// Should the runtime die, its successor has the sockets from here.
+	lender, err := sockets.Serve(sockets.LenderPath(filepath.Dir(f.sockets), self.ID.Number), server.Lender(), log)
+	if err != nil {
+		return err
+	}
+	defer lender.Close()
 	failed := make(chan error, 1)
 	go func() { failed <- server.ServeControl(control) }() // until server or control is closed
 	if _, err := daemon.SdNotify(true, daemon.SdNotifyReady); err != nil {

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// disk keeps the last routes in a file. It is written some time after a
-// change, once for many, and by nobody who has something better to do.
+// disk keeps the last routes in a file. It is written at once after a change,
+// but not again for some time, and by nobody who has something better to do.
 type disk struct {
 	path string
 	log  *slog.Logger
@@ -23,9 +23,9 @@ type disk struct {
 	stopped bool
 }
 
-// writeAfter bounds how old the file may be: what is newer is lost when the
-// machine goes down, and the daemon says it again.
-const writeAfter = 100 * time.Millisecond
+// writeAgain is between two writes. What is newer than the file is lost when
+// this process is killed; the daemon says it again, if there is one.
+const writeAgain = 100 * time.Millisecond
 
 // kept is what is in the file.
 type kept struct {
@@ -53,23 +53,28 @@ func (d *disk) stop() {
 func (d *disk) run(end <-chan struct{}, table func() []Service) {
 	for {
 		select {
-		case <-end:
-			return
 		case <-d.wake:
-		}
-		t := time.NewTimer(writeAfter)
-		select {
-		case <-end: // what is not written yet, is
-			t.Stop()
-		case <-t.C:
+		default:
+			select {
+			case <-end:
+				return
+			case <-d.wake:
+			}
 		}
 		if err := d.write(table()); err != nil {
 			d.log.Error("the routes are not kept: a gateway that restarts without the daemon serves older ones", "err", err)
 		}
+		t := time.NewTimer(writeAgain)
+		select {
+		case <-end: // what has come meanwhile is written nevertheless
+			t.Stop()
+		case <-t.C:
+		}
 	}
 }
 
-// write replaces the file as a whole: by rename, after fsync.
+// write replaces the file as a whole, by rename. It is not synced: after a
+// power cut there is nothing to route to.
 func (d *disk) write(table []Service) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -85,7 +90,7 @@ func (d *disk) write(table []Service) error {
 		return fmt.Errorf("keep routes: %w", err)
 	}
 	_, err = f.Write(text)
-	err = errors.Join(err, f.Sync(), f.Close())
+	err = errors.Join(err, f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), d.path)
 	}

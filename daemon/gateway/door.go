@@ -37,6 +37,7 @@ type doors struct {
 	wanted   map[Socket]*target
 	of       map[string][]Socket // those of wanted, by service
 	open     map[Socket]*door
+	at       map[string]*door // those of open, by address
 	problems map[Socket]string
 	settled  chan struct{} // closed when all that is wanted has been asked for; nil: it has
 }
@@ -44,7 +45,7 @@ type doors struct {
 func newDoors(sockets Sockets, s *Server) *doors {
 	return &doors{
 		sockets: sockets, server: s, http: newHandover(), wake: make(chan struct{}, 1), shut: make(chan struct{}),
-		wanted: map[Socket]*target{}, of: map[string][]Socket{}, open: map[Socket]*door{}, problems: map[Socket]string{},
+		wanted: map[Socket]*target{}, of: map[string][]Socket{}, open: map[Socket]*door{}, at: map[string]*door{}, problems: map[Socket]string{},
 	}
 }
 
@@ -107,6 +108,7 @@ func (d *doors) shutDoor(socket Socket) {
 		open.target.Store(nil)
 		_ = open.listener.Close()
 		delete(d.open, socket)
+		delete(d.at, socket.Address)
 	}
 	if d.problems[socket] != "" {
 		delete(d.problems, socket)
@@ -215,7 +217,7 @@ func (d *doors) openDoor(socket Socket, l net.Listener) {
 	}
 	open := &door{listener: l}
 	open.target.Store(to)
-	d.open[socket] = open
+	d.open[socket], d.at[socket.Address] = open, open
 	if d.problems[socket] != "" {
 		delete(d.problems, socket)
 		d.server.reports.problem(socket, "")
@@ -240,6 +242,7 @@ func (d *doors) close() {
 		close(d.shut)
 	}
 	clear(d.wanted)
+	clear(d.at)
 	for socket, open := range d.open {
 		_ = open.listener.Close()
 		delete(d.open, socket) // its target stays: kept-alive connections are served on

@@ -25,6 +25,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -72,7 +73,7 @@ func (l Limits) orDefault() Limits {
 // Options are what New needs.
 type Options struct {
 	Sockets Sockets      // who has the listening sockets; required
-	Dir     string       // where the last routes are kept, as routes.json; "": nowhere
+	Dir     string       // where the last routes are kept, as routes.json; made if need be; "": nowhere
 	Limits  Limits       //
 	Log     *slog.Logger // required
 }
@@ -103,6 +104,11 @@ type Server struct {
 func New(o Options) (*Server, error) {
 	if o.Sockets == nil || o.Log == nil {
 		return nil, errors.Join(runtime.Invalid, errors.New("a gateway needs sockets and a log"))
+	}
+	if o.Dir != "" {
+		if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+			return nil, fmt.Errorf("make the directory of the last routes: %w", err)
+		}
 	}
 	ctx, end := context.WithCancel(context.Background())
 	s := &Server{

@@ -135,6 +135,7 @@ func TestTheLastRoutesAreServedWithoutADaemon(t *testing.T) {
 	if table := again.Table(); len(table) != 1 || table[0].ID != "shop/web" {
 		t.Errorf("table %v", table)
 	}
+	again.Close() // it writes what it has read
 	if left, _ := filepath.Glob(filepath.Join(dir, "*.tmp")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}

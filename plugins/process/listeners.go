@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -31,6 +32,7 @@ type boundSocket struct {
 	fd      int
 	name    string              // in the declared set; "" when it is not in it
 	users   map[runtime.ID]bool // generations that have it, and have not ended
+	lent    bool                // had from a lender, and nothing has been declared since
 }
 
 func newListeners() *listeners {
@@ -43,7 +45,7 @@ func (l *listeners) declare(sockets []runtime.Socket) []runtime.SocketStatus {
 	defer l.mu.Unlock()
 	wanted, refused := l.sort(sockets)
 	for _, one := range l.bound {
-		one.name = wanted[one.address]
+		one.name, one.lent = wanted[one.address], false
 	}
 	l.closeUnused() // first: one of the new ones may need its place
 	l.named = map[string]*boundSocket{}
@@ -148,8 +150,15 @@ func (l *listeners) of(sockets []runtime.Socket) []uintptr {
 	return fds
 }
 
-// duplicate is the Source of the server that passes descriptors.
-func (l *listeners) duplicate(name string) (int, bool) {
+// Names implements sockets.Source.
+func (l *listeners) Names() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Collect(maps.Keys(l.named))
+}
+
+// Duplicate implements sockets.Source.
+func (l *listeners) Duplicate(name string) (int, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	one := l.named[name]
@@ -163,7 +172,7 @@ func (l *listeners) duplicate(name string) (int, bool) {
 // closeUnused closes what nobody declares or holds. The caller holds mu.
 func (l *listeners) closeUnused() {
 	for address, one := range l.bound {
-		if one.name == "" && len(one.users) == 0 {
+		if one.name == "" && len(one.users) == 0 && !one.lent {
 			unix.Close(one.fd)
 			delete(l.bound, address)
 		}
@@ -174,7 +183,7 @@ func (l *listeners) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, one := range l.bound {
-		one.name, one.users = "", nil
+		one.name, one.users, one.lent = "", nil, false
 	}
 	l.named = nil
 	l.closeUnused()

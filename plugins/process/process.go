@@ -59,6 +59,8 @@ type Options struct {
 
 	// Sockets is the path of the Unix socket that hands out what Listen has
 	// bound (runtime/sockets), in a directory of mode 0700; "": there is none.
+	// Lenders in that directory, which have duplicates of what an earlier
+	// runtime had bound, are asked for them before they are ended.
 	Sockets string
 }
 
@@ -145,10 +147,12 @@ func New(o Options) (*Runtime, error) {
 	}
 	closeOnExec(3) // what our own parent left open is not for services
 	if err := r.inherit(); err != nil {
+		r.listeners.close()
 		null.Close()
 		return nil, err
 	}
 	if err := r.lend(); err != nil {
+		r.listeners.close()
 		r.records.close()
 		r.cgroups.close()
 		null.Close()
@@ -167,6 +171,8 @@ func New(o Options) (*Runtime, error) {
 // inherit ends what an earlier runtime left, and opens the records anew.
 func (r *Runtime) inherit() error {
 	old := readRecords(filepath.Join(r.options.Dir, recordsName))
+	settle := r.borrow() // from those who are ended now
+	defer settle()
 	endLeftovers(old, r.options.Environment, r.log)
 	for _, name := range []string{snapshotsName, noticesName} {
 		if err := os.RemoveAll(filepath.Join(r.options.Dir, name)); err != nil {
@@ -190,7 +196,7 @@ func (r *Runtime) inherit() error {
 // lend starts the server that hands out sockets.
 func (r *Runtime) lend() (err error) {
 	if r.options.Sockets != "" {
-		if r.lender, err = sockets.Serve(r.options.Sockets, r.listeners.duplicate, r.log); err != nil {
+		if r.lender, err = sockets.Serve(r.options.Sockets, r.listeners, r.log); err != nil {
 			return fmt.Errorf("process runtime: %w", err)
 		}
 	}

@@ -31,8 +31,8 @@ func TestShutdownLeavesNothing(t *testing.T) {
 	if err := c.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	within(t, 10*time.Second, "Done", c.Done())
-	within(t, 10*time.Second, "Done of another client", other.Done())
+	within(t, "Done", c.Done())
+	within(t, "Done of another client", other.Done())
 	eventually(t, "the process ends", func() bool { return !alive(r.PID) })
 	left, err := os.ReadDir(dir)
 	if err != nil || len(left) != 2 || left[0].Name() != "log" || left[1].Name() != lockName {
@@ -116,7 +116,7 @@ func TestHungRuntimeIsReplaced(t *testing.T) {
 	if next.Description().Nonce == c.Description().Nonce {
 		t.Error("it is still the same")
 	}
-	within(t, 10*time.Second, "Done of the old one's client", c.Done())
+	within(t, "Done of the old one's client", c.Done())
 	eventually(t, "the old one is gone", func() bool { return !alive(r.PID) })
 }
 
@@ -168,7 +168,7 @@ func TestHangingLauncherIsKilled(t *testing.T) {
 	if !errors.Is(err, runtime.Unavailable) || !strings.Contains(err.Error(), "sleep did nothing for 50ms") {
 		t.Errorf("got %v", err)
 	}
-	if took := time.Since(begin); took > time.Minute {
+	if took := time.Since(begin); took > patience {
 		t.Errorf("it took %s", took)
 	}
 }
@@ -204,7 +204,7 @@ func TestEndOfItsScopeEndsIt(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	within(t, 5*time.Second, "Done", c.Done())
+	within(t, "Done", c.Done())
 	eventually(t, "its lock is free", func() bool { free, err := lockIsFree(dir); return free && err == nil })
 	log, err := os.ReadFile(o.LogFile)
 	if err != nil || !strings.Contains(string(log), "systemd stops its scope") {
@@ -219,7 +219,7 @@ func TestVanishedHome(t *testing.T) {
 	if err := os.Remove(home); err != nil {
 		t.Fatal(err)
 	}
-	within(t, 5*time.Second, "it ends", c.Done())
+	within(t, "it ends", c.Done())
 	eventually(t, "its lock is free", func() bool { free, err := lockIsFree(dir); return free && err == nil })
 }
 
@@ -236,7 +236,7 @@ func TestVanishedDir(t *testing.T) {
 	if err := os.Mkdir(dir, 0o700); err != nil { // another one of that name is no comfort
 		t.Fatal(err)
 	}
-	within(t, 5*time.Second, "it ends", c.Done())
+	within(t, "it ends", c.Done())
 	eventually(t, "the process ends", func() bool { return !alive(r.PID) })
 }
 
@@ -282,7 +282,7 @@ func TestSignalsDoNotEndIt(t *testing.T) {
 func TestPrintingDoesNotBlockIt(t *testing.T) {
 	t.Parallel()
 	c, dir := launched(t)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if _, err := c.Start(ctx, spec("loud", 1)); err != nil {
 		t.Fatal(err)

@@ -41,50 +41,58 @@ func (c *Conn) Close() error { return c.conn.Close() }
 // turns. After an error, which is ctx's or Unavailable, the connection is
 // closed: dial again.
 func (c *Conn) Fetch(ctx context.Context, names []string) (map[string]*os.File, error) {
-	select {
-	case <-c.turn:
-	case <-ctx.Done():
-		return nil, ctx.Err() // this one leaves the connection as it was
-	}
-	defer func() { c.turn <- struct{}{} }()
-	stop := context.AfterFunc(ctx, func() { c.conn.SetDeadline(time.Unix(1, 0)) })
 	files := map[string]*os.File{}
-	var err error
-	for len(names) > 0 && err == nil {
-		some := names[:min(len(names), batch)]
-		names, err = names[len(some):], c.fetch(some, files)
-	}
-	if stop() && err == nil {
+	err := c.inTurn(ctx, func() (err error) {
+		for len(names) > 0 && err == nil {
+			some := names[:min(len(names), batch)]
+			names, err = names[len(some):], c.fetch(some, files)
+		}
+		return err
+	})
+	if err == nil {
 		return files, nil
 	}
-	c.conn.Close() // in the middle of an answer, or past its deadline
 	for _, f := range files {
 		f.Close()
 	}
-	if ctx.Err() != nil {
-		return nil, ctx.Err()
+	return nil, err
+}
+
+// Names returns what the server has to give. Errors are those of Fetch.
+func (c *Conn) Names(ctx context.Context) (names []string, err error) {
+	err = c.inTurn(ctx, func() error {
+		a, fds, err := c.ask(request{List: true})
+		closeAll(fds)
+		names = a.Names
+		return err
+	})
+	return names, err
+}
+
+// inTurn does what uses the connection, while nobody else does and until ctx
+// ends.
+func (c *Conn) inTurn(ctx context.Context, do func() error) error {
+	select {
+	case <-c.turn:
+	case <-ctx.Done():
+		return ctx.Err() // this one leaves the connection as it was
 	}
-	return nil, unavailable("fetch sockets", err)
+	defer func() { c.turn <- struct{}{} }()
+	stop := context.AfterFunc(ctx, func() { c.conn.SetDeadline(time.Unix(1, 0)) })
+	err := do()
+	if stop() && err == nil {
+		return nil
+	}
+	c.conn.Close() // in the middle of an answer, or past its deadline
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return unavailable("fetch sockets", err)
 }
 
 func (c *Conn) fetch(names []string, into map[string]*os.File) error {
-	line, err := json.Marshal(request{Fetch: names})
-	if err != nil {
-		return err
-	}
-	if _, err := c.conn.Write(append(line, '\n')); err != nil {
-		return err
-	}
-	text, fds, err := c.read()
-	var a answer
-	if err == nil {
-		err = json.Unmarshal(text, &a)
-	}
-	switch {
-	case err != nil:
-	case a.Error != "":
-		err = errors.New(a.Error)
-	case len(fds) != len(a.Files):
+	a, fds, err := c.ask(request{Fetch: names})
+	if err == nil && len(fds) != len(a.Files) {
 		err = fmt.Errorf("%d descriptors came for %d names", len(fds), len(a.Files))
 	}
 	if err != nil {
@@ -98,6 +106,25 @@ func (c *Conn) fetch(names []string, into map[string]*os.File) error {
 		into[name] = os.NewFile(uintptr(fds[i]), name)
 	}
 	return nil
+}
+
+// ask sends one request, and returns the answer with all that came with it.
+func (c *Conn) ask(r request) (a answer, fds []int, err error) {
+	line, err := json.Marshal(r)
+	if err != nil {
+		return a, nil, err
+	}
+	if _, err := c.conn.Write(append(line, '\n')); err != nil {
+		return a, nil, err
+	}
+	text, fds, err := c.read()
+	if err == nil {
+		err = json.Unmarshal(text, &a)
+	}
+	if err == nil && a.Error != "" {
+		err = errors.New(a.Error)
+	}
+	return a, fds, err
 }
 
 // read takes one line and the descriptors that come with it, however the

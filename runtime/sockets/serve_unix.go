@@ -19,10 +19,6 @@ import (
 	"github.com/stead-dev/stead/runtime"
 )
 
-// Source gives out a duplicate of the socket with that name, which the server
-// closes; false if there is none. It is called concurrently.
-type Source func(name string) (fd int, ok bool)
-
 // Server hands out the sockets of a Source. See Serve.
 type Server struct {
 	source   Source
@@ -145,7 +141,7 @@ func (s *Server) converse(conn *net.UnixConn) error {
 			refusal := answer{Error: fmt.Sprintf("a request is a line of JSON with at most %d names", batch)}
 			return errors.Join(send(conn, refusal, nil), errors.New(refusal.Error))
 		}
-		if err := s.answer(conn, req.Fetch); err != nil {
+		if err := s.answer(conn, req); err != nil {
 			return err
 		}
 	}
@@ -166,7 +162,10 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 	}
 }
 
-func (s *Server) answer(conn *net.UnixConn, names []string) error {
+func (s *Server) answer(conn *net.UnixConn, req request) error {
+	if req.List {
+		return send(conn, answer{Names: s.source.Names()}, nil)
+	}
 	var a answer
 	var fds []int
 	defer func() {
@@ -174,8 +173,8 @@ func (s *Server) answer(conn *net.UnixConn, names []string) error {
 			unix.Close(fd)
 		}
 	}()
-	for _, name := range names {
-		if fd, ok := s.source(name); ok {
+	for _, name := range req.Fetch {
+		if fd, ok := s.source.Duplicate(name); ok {
 			a.Files, fds = append(a.Files, name), append(fds, fd)
 		}
 	}

@@ -16,9 +16,6 @@ import (
 // and has been written for Linux and macOS alone.
 var errPlatform = fmt.Errorf("%w: %w", errors.New("sockets cannot be passed on this platform"), runtime.Unsupported)
 
-// Source gives out a duplicate of the socket with that name.
-type Source func(name string) (fd int, ok bool)
-
 // Server exists on Linux and macOS alone.
 type Server struct{}
 
@@ -36,6 +33,9 @@ func Dial(string) (*Conn, error) { return nil, errPlatform }
 
 // Fetch is Unsupported here.
 func (*Conn) Fetch(context.Context, []string) (map[string]*os.File, error) { return nil, errPlatform }
+
+// Names is Unsupported here.
+func (*Conn) Names(context.Context) ([]string, error) { return nil, errPlatform }
 
 // Close does nothing here.
 func (*Conn) Close() error { return nil }

@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -46,7 +47,9 @@ func newLender(t *testing.T) *lender {
 	return &lender{l, file}
 }
 
-func (l *lender) lend(name string) (int, bool) {
+func (l *lender) Names() []string { return []string{"known/4", "known/6"} }
+
+func (l *lender) Duplicate(name string) (int, bool) {
 	if !strings.HasPrefix(name, "known") {
 		return 0, false
 	}
@@ -88,7 +91,7 @@ func closeFiles(files map[string]*os.File) {
 
 func TestFetchedSocketIsTheSame(t *testing.T) {
 	l := newLender(t)
-	_, path := serve(t, l.lend)
+	_, path := serve(t, l)
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
@@ -122,9 +125,37 @@ func TestFetchedSocketIsTheSame(t *testing.T) {
 	accepted.Close()
 }
 
+func TestNames(t *testing.T) {
+	_, path := serve(t, newLender(t))
+	c := dial(t, path)
+	for range 2 {
+		if names, err := c.Names(t.Context()); err != nil || !slices.Equal(names, []string{"known/4", "known/6"}) {
+			t.Errorf("%q, %v", names, err)
+		}
+		files, err := c.Fetch(t.Context(), []string{"known/4"})
+		closeFiles(files)
+		if err != nil || len(files) != 1 {
+			t.Errorf("%v, %v", files, err)
+		}
+	}
+}
+
+// A runtime's own socket is none of a lender's.
+func TestLenders(t *testing.T) {
+	dir := t.TempDir()
+	for _, path := range []string{LenderPath(dir, 12), LenderPath(dir, 3), filepath.Join(dir, FileName), filepath.Join(dir, "gateway-3.sock")} {
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := Lenders(dir); !slices.Equal(got, []string{LenderPath(dir, 12), LenderPath(dir, 3)}) {
+		t.Errorf("%q", got)
+	}
+}
+
 // More than one message can carry, several times, by several clients at once.
 func TestFetchMany(t *testing.T) {
-	_, path := serve(t, newLender(t).lend)
+	_, path := serve(t, newLender(t))
 	names := make([]string, 0, 600)
 	for i := range cap(names) {
 		names = append(names, fmt.Sprint("known/", strings.Repeat("x", i), "/", i)) // some 180 KB of names
@@ -146,7 +177,7 @@ func TestFetchMany(t *testing.T) {
 }
 
 func TestFetchNothing(t *testing.T) {
-	_, path := serve(t, newLender(t).lend)
+	_, path := serve(t, newLender(t))
 	c := dial(t, path)
 	for _, names := range [][]string{nil, {"unknown"}, {""}} {
 		if files, err := c.Fetch(t.Context(), names); err != nil || len(files) != 0 {
@@ -156,7 +187,7 @@ func TestFetchNothing(t *testing.T) {
 }
 
 func TestServerEnds(t *testing.T) {
-	s, path := serve(t, newLender(t).lend)
+	s, path := serve(t, newLender(t))
 	c := dial(t, path)
 	if _, err := c.Fetch(t.Context(), []string{"unknown"}); err != nil {
 		t.Fatal(err)
@@ -175,8 +206,8 @@ func TestServerEnds(t *testing.T) {
 
 // A dead server leaves its socket behind.
 func TestServeAgain(t *testing.T) {
-	_, path := serve(t, newLender(t).lend)
-	again, err := Serve(path, newLender(t).lend, slog.New(slog.DiscardHandler))
+	_, path := serve(t, newLender(t))
+	again, err := Serve(path, newLender(t), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,13 +226,22 @@ func TestServeInALongPath(t *testing.T) {
 	}
 }
 
+// slow has nothing, and takes its time to say so.
+type slow func()
+
+func (s slow) Names() []string { return nil }
+
+func (s slow) Duplicate(string) (int, bool) {
+	s()
+	return 0, false
+}
+
 func TestFetchIsGivenUp(t *testing.T) {
 	asked, release := make(chan struct{}), make(chan struct{})
-	_, path := serve(t, func(string) (int, bool) {
+	_, path := serve(t, slow(func() {
 		close(asked)
 		<-release
-		return 0, false
-	})
+	}))
 	defer close(release) // before the server's end
 	c := dial(t, path)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -230,7 +270,7 @@ func TestFetchIsGivenUp(t *testing.T) {
 
 // Whatever a client sends, the server goes on.
 func TestBadClients(t *testing.T) {
-	_, path := serve(t, newLender(t).lend)
+	_, path := serve(t, newLender(t))
 	many, err := json.Marshal(request{Fetch: make([]string, batch+1)})
 	if err != nil {
 		t.Fatal(err)
@@ -285,7 +325,7 @@ func TestOddAnswers(t *testing.T) {
 				for i, piece := range test.pieces {
 					var rights []byte
 					for range test.fds {
-						if fd, ok := l.lend("known"); ok && i == 0 {
+						if fd, ok := l.Duplicate("known"); ok && i == 0 {
 							defer unix.Close(fd)
 							rights = append(rights, unix.UnixRights(fd)...)
 						}
