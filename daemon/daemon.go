@@ -81,6 +81,7 @@ type Daemon struct {
 	diagnoses   map[supervisor.Name]diagnosis
 	diagnostics map[supervisor.Name][]runtime.Diagnostic // of diagnoses, as published
 	builds      builds
+	notes       map[string]string          // Present.Notes
 	reloads     map[supervisor.Name]Reload // replaced, never changed
 	recalled    bool                       // what was wrong before this daemon was looked for
 	unsaved     Batch                      // transitions, and what follows from facts: committed later, see commit

@@ -121,6 +121,8 @@ type home struct {
 	problem string
 	deaf    bool // the runtime does not forget
 
+	diagnosing func(Output) Diagnoser
+
 	*Daemon
 	detach func()
 }
@@ -143,7 +145,7 @@ func (h *home) start() {
 		to = deafLink{fakeLink{h.runtime}}
 	}
 	h.Daemon = New(Options{
-		Store: h.store, Restored: h.store.restored(), Limit: 4, Boot: h.boot, Problem: h.problem,
+		Store: h.store, Restored: h.store.restored(), Limit: 4, Boot: h.boot, Problem: h.problem, Diagnose: h.diagnosing,
 		Connect: func(context.Context) (Link, error) { return to, nil },
 		Load: func(_ context.Context, req LoadRequest) (Loaded, error) {
 			wanted := req.Services

@@ -19,6 +19,7 @@ type message struct {
 	// diagnosed is what output says is wrong in source.
 	diagnosed *diagnosed
 	unbuilt   *unbuilt
+	edited    *edited
 }
 
 // linkChange tells that the runtime was attached (err nil) or lost.

@@ -21,6 +21,7 @@ type Present struct {
 	// build, or where the last instance died.
 	Diagnostics map[supervisor.Name][]runtime.Diagnostic
 	Reloads     map[supervisor.Name]Reload // the last one of each service that had one
+	Notes       map[string]string          // by project: that its manifest is another one than was applied
 
 	newer chan struct{} // closed when the next Present is there
 }
@@ -37,7 +38,7 @@ func (d *Daemon) publish() {
 	old := d.present.Load()
 	p := &Present{
 		State: d.state, Projects: d.projects, Specs: d.specs, Applied: d.applied,
-		Unreachable: d.unreachable, Diagnostics: d.diagnostics, Reloads: d.reloads, newer: make(chan struct{}),
+		Unreachable: d.unreachable, Diagnostics: d.diagnostics, Reloads: d.reloads, Notes: d.notes, newer: make(chan struct{}),
 	}
 	switch {
 	case d.broken != "":

@@ -140,6 +140,8 @@ func (d *Daemon) apply(dr *draft, m message) {
 		dr.note(*m.note)
 	case m.diagnosed != nil:
 		d.takeDiagnosed(dr, m.diagnosed)
+	case m.edited != nil:
+		d.takeEdited(dr, *m.edited)
 	case m.unbuilt != nil:
 		d.takeUnbuilt(dr, *m.unbuilt)
 	case m.ports != nil:

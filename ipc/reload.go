@@ -2,6 +2,7 @@ package ipc
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/stead-dev/stead/ipc/steadpb"
 	"github.com/stead-dev/stead/supervisor"
@@ -12,6 +13,20 @@ func reloadView(r Reload) *steadpb.Reload {
 		Generation: r.Generation, Trigger: valid(r.Trigger), Began: timestamp(r.Began), Built: timestamp(r.Built),
 		Ended: timestamp(r.Ended), Outcome: r.Outcome, Cause: valid(r.Cause),
 	}
+}
+
+// notes are what there is to say of the projects of services.
+func notes(p *Present, names []supervisor.Name) []string {
+	if len(p.Notes) == 0 {
+		return nil
+	}
+	var list []string
+	for _, n := range names {
+		if note, ok := p.Notes[n.Project]; ok && !slices.Contains(list, valid(note)) {
+			list = append(list, valid(note))
+		}
+	}
+	return list
 }
 
 // made says why the generations of a service were made that matter: the one

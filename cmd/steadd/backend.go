@@ -84,7 +84,7 @@ func convert(p *daemon.Present) *ipc.Present {
 		Projects: make(map[string]ipc.Project, len(p.Projects)),
 		Specs:    make(map[supervisor.Name]runtime.Spec, len(p.State.Services)),
 		URLs:     map[supervisor.Name][]string{}, Unreachable: p.Unreachable, Diagnostics: p.Diagnostics,
-		Reloads: make(map[supervisor.Name]ipc.Reload, len(p.Reloads)),
+		Notes: p.Notes, Reloads: make(map[supervisor.Name]ipc.Reload, len(p.Reloads)),
 	}
 	for name, r := range p.Reloads {
 		out.Reloads[name] = ipc.Reload{
