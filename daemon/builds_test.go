@@ -118,6 +118,29 @@ func TestABuildThatHangsIsEnded(t *testing.T) {
 	}
 }
 
+// TestABuildThatIsGivenUpSaysNothing: its output is about files that were saved
+// again since.
+func TestABuildThatIsGivenUpSaysNothing(t *testing.T) {
+	script := func(spec runtime.Spec, i runtime.InstanceID) fake.Act {
+		if spec.Command[0] == "build" && i.ID.Number > 1 {
+			return fake.Act{Exit: &runtime.Exit{}}
+		}
+		return fake.Act{Output: "no semicolon\n"} // goes on until it is stopped
+	}
+	h := newHome(t, script, service("web", built))
+	h.detach()
+	h.diagnosing = diagnoseLines
+	h.start()
+	h.up()
+	h.eventually("the build runs", func(*Present) bool { return slices.Contains(h.started(), "web:build/1") })
+	name := serviceName("shop-1", "web")
+	_ = h.tell(t.Context(), message{event: supervisor.Changed{Names: []supervisor.Name{name}, Trigger: "main.go changed"}})
+	p := h.eventually("web ready", phase("web", supervisor.PhaseReady))
+	if len(p.Diagnostics[name]) > 0 || !slices.Contains(h.started(), "web:build/2") {
+		t.Errorf("%v, started %v", p.Diagnostics[name], h.started())
+	}
+}
+
 // lines is a Diagnoser that takes each line for an error.
 type lines struct {
 	Output
