@@ -286,7 +286,7 @@ func (d *Daemon) wait(now time.Time) time.Duration {
 	if idle := d.nextIdle(); !idle.IsZero() {
 		wait = min(wait, max(0, idle.Sub(now)))
 	}
-	if overdue := d.builds.wake(); !overdue.IsZero() {
+	if overdue := d.builds.wake(); !overdue.IsZero() && d.state.Synced { // else nothing can be ended
 		wait = min(wait, max(0, overdue.Sub(now)))
 	}
 	d.wake = at

@@ -50,6 +50,52 @@ func (s Service) environmentOf(path string) bool {
 	return s.Plan.Reload != supervisor.ReloadNone && slices.Contains(s.EnvFiles, path)
 }
 
+// affects reports whether a service is made of a file, or reads it as its
+// environment, which it notes.
+func (o *saves) affects(name supervisor.Name, part *part, path string) bool {
+	made := part.inputs != nil && part.inputs.Affects(path)
+	alone, known := o.env[name]
+	switch {
+	case part.service.environmentOf(path):
+		o.env[name] = !made && (alone || !known)
+		return true
+	case made && known:
+		o.env[name] = false
+	}
+	return made
+}
+
+// reload has services reloaded for a save, with their environment read again
+// where an env file is what was saved.
+func (o *saves) reload(ctx context.Context, names []supervisor.Name, text string) {
+	var environment []supervisor.Name
+	alone := map[supervisor.Name]bool{}
+	for _, name := range names {
+		if only, is := o.env[name]; is {
+			environment, alone[name] = append(environment, name), only
+			delete(o.env, name)
+		}
+	}
+	if len(environment) == 0 {
+		_ = o.d.tell(ctx, message{event: supervisor.Changed{Names: names, Trigger: text}})
+		return
+	}
+	told, err := o.d.reloadEnvironment(ctx, names, environment, alone, text)
+	if err != nil && ctx.Err() == nil {
+		_ = o.d.tell(ctx, message{note: &Event{
+			Project: names[0].Project, Kind: EventWatch, Text: text + ", and what runs keeps its environment: " + err.Error(),
+		}})
+		told = slices.DeleteFunc(slices.Clone(names), func(n supervisor.Name) bool { return alone[n] })
+		_ = o.d.tell(ctx, message{event: supervisor.Changed{Names: told, Trigger: text}})
+	}
+	for _, name := range names {
+		if a, is := o.acting[name]; is && !slices.Contains(told, name) { // nothing comes of it
+			a.done()
+			delete(o.acting, name)
+		}
+	}
+}
+
 // compare tells whether a project's manifest is another one than was applied.
 func (o *saves) compare(ctx context.Context, id string) {
 	p := o.d.Present().Projects[id]
@@ -94,16 +140,16 @@ func (d *Daemon) takeEdited(dr *draft, m edited) {
 // reloadEnvironment reloads services for a save. Those of environment, which
 // read an env file that was saved, get what it says now; of them those in
 // alone are made of nothing else that was saved, and stay as they are when it
-// says the same as before.
-func (d *Daemon) reloadEnvironment(ctx context.Context, names, environment []supervisor.Name, alone map[supervisor.Name]bool, trigger string) error {
+// says the same as before. It returns those that are reloaded.
+func (d *Daemon) reloadEnvironment(ctx context.Context, names, environment []supervisor.Name, alone map[supervisor.Name]bool, trigger string) ([]supervisor.Name, error) {
 	release, err := d.alone(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer release()
 	fresh, err := d.reread(ctx, environment)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	before := d.Present().Projects
 	again := map[string]Project{}
@@ -116,9 +162,9 @@ func (d *Daemon) reloadEnvironment(ctx context.Context, names, environment []sup
 		return alone[n] && same
 	})
 	if len(names) == 0 {
-		return nil
+		return nil, nil
 	}
-	return d.submit(ctx, func(dr *draft) error {
+	return names, d.submit(ctx, func(dr *draft) error {
 		for _, p := range fresh {
 			dr.setProject(p)
 			dr.events = append(dr.events, supervisor.Applied{Environment: Environment, Project: p.ID, Plans: plans(p)})

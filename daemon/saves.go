@@ -285,21 +285,6 @@ func (o *saves) saved(ctx context.Context, batch Saved) {
 	o.change(ctx, batch.Project, affected)
 }
 
-// affects reports whether a service is made of a file, or reads it as its
-// environment, which it notes.
-func (o *saves) affects(name supervisor.Name, part *part, path string) bool {
-	made := part.inputs != nil && part.inputs.Affects(path)
-	alone, known := o.env[name]
-	switch {
-	case part.service.environmentOf(path):
-		o.env[name] = !made && (alone || !known)
-		return true
-	case made && known:
-		o.env[name] = false
-	}
-	return made
-}
-
 // change tells the supervisor of services that are made of what was saved,
 // but for those that a debugger holds.
 func (o *saves) change(ctx context.Context, project string, affected map[string][]string) {
@@ -331,25 +316,7 @@ func (o *saves) tell(ctx context.Context, names []supervisor.Name, text string) 
 			o.acting[name] = acting{s.Last, o.watcher.Acting(name.Project)}
 		}
 	}
-	var environment []supervisor.Name
-	alone := map[supervisor.Name]bool{}
-	for _, name := range names {
-		if only, is := o.env[name]; is {
-			environment, alone[name] = append(environment, name), only
-			delete(o.env, name)
-		}
-	}
-	if len(environment) == 0 {
-		_ = o.d.tell(ctx, message{event: supervisor.Changed{Names: names, Trigger: text}})
-		return
-	}
-	if err := o.d.reloadEnvironment(ctx, names, environment, alone, text); err != nil && ctx.Err() == nil {
-		_ = o.d.tell(ctx, message{note: &Event{
-			Project: names[0].Project, Kind: EventWatch, Text: text + ", and what runs keeps its environment: " + err.Error(),
-		}})
-		names = slices.DeleteFunc(slices.Clone(names), func(n supervisor.Name) bool { return alone[n] })
-		_ = o.d.tell(ctx, message{event: supervisor.Changed{Names: names, Trigger: text}})
-	}
+	o.reload(ctx, names, text)
 }
 
 // settle ends what the watcher takes for the time of a reload.
