@@ -1,10 +1,8 @@
 package daemon
 
 import (
-	"bytes"
 	"context"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -112,48 +110,4 @@ func withPorts(spec runtime.Spec) map[string]string {
 		environment[runtime.PortVariable(port.Name)] = number
 	}
 	return environment
-}
-
-// buildOutput bounds how many lines of a build's output are looked at.
-const buildOutput = 200
-
-// explainBuild looks up why a build failed in its output, and makes it known.
-func (d *Daemon) explainBuild(ctx context.Context, id runtime.ID) {
-	name := supervisorID(id).Name
-	d.work.add(name, func() {
-		text := d.firstError(ctx, id)
-		if text == "" {
-			text = "it failed without a word"
-		}
-		_ = d.tell(ctx, message{event: supervisor.Built{
-			ID: supervisorID(id), Cause: supervisor.Cause{Kind: supervisor.CauseBuild, Text: "build failed: " + text},
-		}})
-	})
-}
-
-// place matches a line that names a place in a file, as compilers print them.
-var place = regexp.MustCompile(`^[^\s:]+:\d+(:\d+)?:? `)
-
-// firstError returns the first line of a build's output that names a place in
-// a file, else its last line.
-func (d *Daemon) firstError(ctx context.Context, id runtime.ID) string {
-	var output bytes.Buffer
-	query := runtime.LogQuery{Environment: id.Environment, Project: id.Project, Service: id.Service, Last: buildOutput}
-	_ = d.Logs(ctx, query, func(b runtime.LogBlock) error { // without its output the cause is poorer, no more
-		if b.Instance.ID.Service == id.Service+buildSuffix && b.Instance.ID.Number == id.Number {
-			output.Write(b.Data)
-		}
-		return nil
-	})
-	last := ""
-	for line := range bytes.Lines(output.Bytes()) {
-		line = bytes.TrimSpace(line)
-		if place.Match(line) {
-			return string(line)
-		}
-		if len(line) > 0 {
-			last = string(line)
-		}
-	}
-	return last
 }

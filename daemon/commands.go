@@ -37,11 +37,10 @@ func (d *Daemon) order(ctx context.Context, c supervisor.Command) {
 			return
 		}
 		spec := *service.Build
-		spec.ID = buildID(c.ID)
 		spec.Inherited = d.projects[c.ID.Project].Environment
-		d.work.add(c.ID.Name, func() { d.build(ctx, c.ID, spec) })
+		d.builds.add(buildWish{c.ID, spec, service.BuildTimeout}) // settleBuilds starts it
 	case supervisor.Cancel:
-		d.work.add(c.ID.Name, func() { d.stop(ctx, buildID(c.ID), true) })
+		d.builds.cancel(c.ID) // settleBuilds ends it
 	case supervisor.Stop:
 		d.work.add(c.ID.Name, func() { d.stop(ctx, runtimeID(c.ID), c.Kill) })
 	case supervisor.Route:
@@ -94,7 +93,20 @@ func (d *Daemon) build(ctx context.Context, id supervisor.ID, spec runtime.Spec)
 	if err == nil || errors.Is(err, runtime.Unavailable) || ctx.Err() != nil {
 		return
 	}
-	_ = d.tell(ctx, message{event: supervisor.Built{ID: id, Cause: supervisor.Cause{Kind: supervisor.CauseBuild, Text: err.Error()}}})
+	_ = d.tell(ctx, message{unbuilt: &unbuilt{id, supervisor.Cause{Kind: supervisor.CauseBuild, Text: err.Error()}}})
+}
+
+// unbuilt is a build that the runtime refused.
+type unbuilt struct {
+	id    supervisor.ID
+	cause supervisor.Cause
+}
+
+func (d *Daemon) takeUnbuilt(dr *draft, m unbuilt) {
+	for _, id := range d.builds.wanting(m.id) {
+		dr.events = append(dr.events, supervisor.Built{ID: id, Cause: m.cause})
+	}
+	dr.over = append(dr.over, m.id)
 }
 
 func (d *Daemon) stop(ctx context.Context, id runtime.ID, kill bool) {

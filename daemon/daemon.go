@@ -28,14 +28,16 @@ type Options struct {
 	Restored Restored
 	Connect  Connector
 	Load     Loader
-	Find     Finder    // nil: only for manifests that are named by File
-	Inherit  Inheritor // nil: services inherit what the caller has
-	Watcher  Watcher   // nil: saves do nothing
-	Inputter Inputter  // with Watcher
-	Gateways *Gateways // nil: services listen on published ports themselves
-	Limit    int       // generations that may be unready at once
-	Boot     string    // identity of this boot of the machine
-	Problem  string    // what went wrong before the daemon started, for the user
+	Find     Finder                 // nil: only for manifests that are named by File
+	Inherit  Inheritor              // nil: services inherit what the caller has
+	Watcher  Watcher                // nil: saves do nothing
+	Inputter Inputter               // with Watcher
+	Diagnose func(Output) Diagnoser // nil: nothing is found in output
+	Gateways *Gateways              // nil: services listen on published ports themselves
+	Limit    int                    // generations that may be unready at once
+	Builds   int                    // that may run at once
+	Boot     string                 // identity of this boot of the machine
+	Problem  string                 // what went wrong before the daemon started, for the user
 	Log      *slog.Logger
 }
 
@@ -46,6 +48,7 @@ type Daemon struct {
 	load     Loader
 	find     Finder
 	inherit  Inheritor
+	diagnose func(Output) Diagnoser
 	gateways *Gateways
 	saves    *saves
 	log      *slog.Logger
@@ -75,12 +78,17 @@ type Daemon struct {
 	applied     uint64    // Present.Applied
 	reports     reports
 	unreachable map[supervisor.Name]supervisor.Cause
-	diagnostics map[supervisor.Name][]runtime.Diagnostic
-	unsaved     Batch  // transitions, and what follows from facts: committed later, see commit
-	boot        string // to be committed once
-	lost        string // why the runtime cannot be reached
-	broken      string // why the state cannot be written
-	problem     string // Options.Problem
+	diagnoses   map[supervisor.Name]diagnosis
+	diagnostics map[supervisor.Name][]runtime.Diagnostic // of diagnoses, as published
+	builds      builds
+	notes       map[string]string          // Present.Notes
+	reloads     map[supervisor.Name]Reload // replaced, never changed
+	recalled    bool                       // what was wrong before this daemon was looked for
+	unsaved     Batch                      // transitions, and what follows from facts: committed later, see commit
+	boot        string                     // to be committed once
+	lost        string                     // why the runtime cannot be reached
+	broken      string                     // why the state cannot be written
+	problem     string                     // Options.Problem
 	work        *queue
 	turned      time.Time     // when the last turn for facts ended
 	pause       time.Duration // after turned
@@ -124,11 +132,14 @@ func New(o Options) *Daemon {
 		state:    supervisor.New(o.Limit, o.Restored.Services, rebooted),
 		projects: o.Restored.Projects,
 		specs:    o.Restored.Specs,
+		reloads:  map[supervisor.Name]Reload{},
 		problem:  o.Problem,
 		noted:    o.Restored.Noted,
 		lost:     "not connected to the runtime yet",
 		reports:  newReports(),
 		gateways: o.Gateways,
+		diagnose: o.Diagnose,
+		builds:   newBuilds(o.Builds),
 	}
 	// A state without a boot was never written by a daemon that knew what
 	// runs: it is new, or was lost.
@@ -274,6 +285,9 @@ func (d *Daemon) wait(now time.Time) time.Duration {
 	}
 	if idle := d.nextIdle(); !idle.IsZero() {
 		wait = min(wait, max(0, idle.Sub(now)))
+	}
+	if overdue := d.builds.wake(); !overdue.IsZero() && d.state.Synced { // else nothing can be ended
+		wait = min(wait, max(0, overdue.Sub(now)))
 	}
 	d.wake = at
 	if !d.unsaved.empty() || len(d.deferred) > 0 || d.noted.Sequence != d.forgot {

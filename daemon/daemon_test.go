@@ -124,6 +124,8 @@ type home struct {
 	gates   *Gateways
 	through func(fakeLink) Link // nil: as it is
 
+	diagnosing func(Output) Diagnoser
+
 	*Daemon
 	detach func()
 }
@@ -159,7 +161,7 @@ func (h *home) start() {
 	}
 	h.Daemon = New(Options{
 		Watcher: watcher, Inputter: fakeInputter{}, Gateways: h.gates,
-		Store: h.store, Restored: h.store.restored(), Limit: 4, Boot: h.boot, Problem: h.problem,
+		Store: h.store, Restored: h.store.restored(), Limit: 4, Boot: h.boot, Problem: h.problem, Diagnose: h.diagnosing,
 		Connect: func(context.Context) (Link, error) { return to, nil },
 		Load: func(_ context.Context, req LoadRequest) (Loaded, error) {
 			wanted := req.Services

@@ -16,6 +16,10 @@ type message struct {
 	gateway *gatewayMessage  // a gateway has something to say
 	ports   *portsChange     // which published ports can be had
 	note    *Event           // for the user
+	// diagnosed is what output says is wrong in source.
+	diagnosed *diagnosed
+	unbuilt   *unbuilt
+	edited    *edited
 }
 
 // linkChange tells that the runtime was attached (err nil) or lost.

@@ -20,6 +20,8 @@ type Present struct {
 	// Diagnostics are what is wrong with the source of services: with the last
 	// build, or where the last instance died.
 	Diagnostics map[supervisor.Name][]runtime.Diagnostic
+	Reloads     map[supervisor.Name]Reload // the last one of each service that had one
+	Notes       map[string]string          // by project: that its manifest is another one than was applied
 
 	newer chan struct{} // closed when the next Present is there
 }
@@ -36,7 +38,7 @@ func (d *Daemon) publish() {
 	old := d.present.Load()
 	p := &Present{
 		State: d.state, Projects: d.projects, Specs: d.specs, Applied: d.applied,
-		Unreachable: d.unreachable, Diagnostics: d.diagnostics, newer: make(chan struct{}),
+		Unreachable: d.unreachable, Diagnostics: d.diagnostics, Reloads: d.reloads, Notes: d.notes, newer: make(chan struct{}),
 	}
 	switch {
 	case d.broken != "":

@@ -35,6 +35,7 @@ type Service struct {
 	URLs      []string
 	Published []Published // its ports as callers see them
 	Watch     Watch
+	EnvFiles  []string // absolute; whose change gives it a new generation
 	// BuildTimeout is how long Build may take; Matchers find in its output, and
 	// in the service's, what no known format does.
 	BuildTimeout time.Duration

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"fmt"
 	"net"
 	"strconv"
 	"strings"
@@ -93,13 +94,19 @@ func (p *Present) route(s *supervisor.Service, doors []Door) (r Route, ok bool) 
 // until nothing of it is left.
 func attended(s *supervisor.Service) bool { return s.Want.Up && !s.Gone || !quiet(*s) }
 
+// reasonDiagnostics is how much of what is wrong the gateway says.
+const reasonDiagnostics = 20
+
 // reason says in words why a service does not serve.
 func (p *Present) reason(s *supervisor.Service, c supervisor.Cause) string {
 	text := s.Name.Service + " does not serve"
 	if c.Text != "" {
 		text += ": " + c.Text
 	}
-	for _, d := range p.Diagnostics[s.Name] {
+	for i, d := range p.Diagnostics[s.Name] {
+		if i == reasonDiagnostics {
+			return text + fmt.Sprintf("\nand %d more", len(p.Diagnostics[s.Name])-i)
+		}
 		text += "\n" + d.Position() + ": " + d.Text
 	}
 	return text

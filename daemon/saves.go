@@ -25,6 +25,8 @@ type saves struct {
 	applied  uint64                     // Present.Applied that was looked at
 	halted   map[supervisor.Name]string // saves that wait for a debugger, by what was saved
 	acting   map[supervisor.Name]acting
+	env      map[supervisor.Name]bool // env files of theirs were saved; true: and nothing else
+	notes    map[string]string        // by project: what was told of its manifest
 
 	finders sync.WaitGroup
 	finding chan struct{}    // of capacity 1, full while a finder runs: its tools are heavy
@@ -33,7 +35,8 @@ type saves struct {
 
 // watched is one project's files.
 type watched struct {
-	parts map[string]*part // by service
+	parts    map[string]*part // by service
+	declared []string         // files that the project names: see declared
 }
 
 // part is what one service is made of.
@@ -59,6 +62,7 @@ func newSaves(d *Daemon, w Watcher, i Inputter) *saves {
 	return &saves{
 		d: d, watcher: w, inputter: i, projects: map[string]*watched{},
 		halted: map[supervisor.Name]string{}, acting: map[supervisor.Name]acting{},
+		env: map[supervisor.Name]bool{}, notes: map[string]string{},
 		finding: make(chan struct{}, 1), found: make(chan foundInputs),
 	}
 }
@@ -103,6 +107,7 @@ func (o *saves) follow(ctx context.Context, p *Present) {
 	for id := range o.projects {
 		if !wanted[id] {
 			delete(o.projects, id)
+			delete(o.notes, id)
 			o.watch(ctx, id)
 		}
 	}
@@ -113,9 +118,11 @@ func (o *saves) follow(ctx context.Context, p *Present) {
 			o.projects[id] = w
 		}
 		if !known || p.Applied != o.applied {
-			if w.guess(p.Projects[id], o.inputter) {
+			guessed := w.guess(p.Projects[id], o.inputter)
+			if w.declare(p.Projects[id]) || guessed {
 				o.watch(ctx, id)
 			}
+			o.compare(ctx, id)
 		}
 		o.find(ctx, p, id, w)
 	}
@@ -147,7 +154,7 @@ func (w *watched) guess(p Project, inputter Inputter) bool {
 // sameInputs reports whether two definitions of a service are made of the same
 // files.
 func sameInputs(a, b Service) bool {
-	return a.Plan.Revision == b.Plan.Revision && reflect.DeepEqual(a.Watch, b.Watch)
+	return a.Plan.Revision == b.Plan.Revision && reflect.DeepEqual(a.Watch, b.Watch) && slices.Equal(a.EnvFiles, b.EnvFiles)
 }
 
 // find looks closely at services whose inputs are only guessed, or may be
@@ -213,6 +220,7 @@ func (o *saves) watch(ctx context.Context, id string) {
 				roots = append(roots, part.inputs.Roots()...)
 			}
 		}
+		roots = append(roots, w.declaredRoots()...)
 	}
 	if err := o.watcher.Set(id, roots); err != nil {
 		o.d.log.Warn("files are not watched", "project", id, "err", err)
@@ -245,7 +253,7 @@ func (o *saves) missed(ctx context.Context, id string) {
 	for _, f := range o.watcher.Newer(id, oldest) {
 		for name, at := range made {
 			part := o.projects[id].parts[name]
-			if part.inputs != nil && f.Time.After(at) && part.inputs.Affects(f.Path) {
+			if f.Time.After(at) && o.affects(serviceName(id, name), part, f.Path) {
 				affected[name] = append(affected[name], f.Path)
 			}
 		}
@@ -264,15 +272,15 @@ func (o *saves) saved(ctx context.Context, batch Saved) {
 	}
 	affected := map[string][]string{}
 	for name, part := range w.parts {
-		if part.inputs == nil {
-			continue
-		}
 		for _, path := range batch.Paths {
-			part.stale = part.stale || part.inputs.Stale(path)
-			if batch.All || part.inputs.Affects(path) {
+			part.stale = part.stale || part.inputs != nil && part.inputs.Stale(path)
+			if batch.All && part.inputs != nil || o.affects(serviceName(batch.Project, name), part, path) {
 				affected[name] = append(affected[name], path)
 			}
 		}
+	}
+	if slices.ContainsFunc(batch.Paths, func(path string) bool { return slices.Contains(w.declared, path) }) {
+		o.compare(ctx, batch.Project)
 	}
 	o.change(ctx, batch.Project, affected)
 }
@@ -308,7 +316,7 @@ func (o *saves) tell(ctx context.Context, names []supervisor.Name, text string) 
 			o.acting[name] = acting{s.Last, o.watcher.Acting(name.Project)}
 		}
 	}
-	_ = o.d.tell(ctx, message{event: supervisor.Changed{Names: names, Trigger: text}})
+	o.reload(ctx, names, text)
 }
 
 // settle ends what the watcher takes for the time of a reload.

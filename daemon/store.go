@@ -84,6 +84,7 @@ const (
 	EventRequest = "request"
 	EventPhase   = "phase"
 	EventExit    = "exit"
+	EventReload  = "reload" // why a generation takes the place of another one
 	EventDaemon  = "daemon"
 	EventWatch   = "watch" // of files: what could not be watched, or waits
 )

@@ -18,6 +18,9 @@ func (dr *draft) transitions(old, now supervisor.Service) {
 		if known && was.Phase == g.Phase {
 			continue
 		}
+		if !known && reloads(old, g) {
+			dr.note(Event{Project: now.Name.Project, Service: now.Name.Service, Generation: g.Number, Kind: EventReload, Text: g.Trigger})
+		}
 		dr.note(Event{
 			Project: now.Name.Project, Service: now.Name.Service, Generation: g.Number,
 			Kind: EventPhase, Text: withCause(string(g.Phase), g.Cause),

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -65,6 +66,9 @@ func (d *Daemon) translate(dr *draft, e runtime.Event) {
 		if !known && !dr.told[exit.exitKey()] {
 			dr.note(exit)
 		}
+		if !known && d.died(id, *e.Exit) {
+			dr.deaths = append(dr.deaths, exited{id, exit.Instance, e.Exit.Ready})
+		}
 	case runtime.SummaryEvent:
 		if known {
 			return
@@ -82,11 +86,17 @@ func (d *Daemon) translateBuild(dr *draft, e runtime.Event) {
 	if e.Kind != runtime.GenerationEvent {
 		return
 	}
+	id := supervisorID(e.ID)
 	switch e.Generation.Phase {
 	case runtime.GenerationCompleted:
-		dr.events = append(dr.events, supervisor.Built{ID: supervisorID(e.ID), OK: true})
+		for _, id := range d.builds.wanting(id) {
+			dr.events = append(dr.events, supervisor.Built{ID: id, OK: true})
+		}
+		dr.over = append(dr.over, id)
 	case runtime.GenerationFailed, runtime.GenerationStopped:
-		dr.builds = append(dr.builds, e.ID)
+		dr.failed = append(dr.failed, id)
+	default:
+		d.builds.runs(id, cmp.Or(e.Time, dr.now))
 	}
 }
 
@@ -104,6 +114,15 @@ func (d *Daemon) revision(dr *draft, id runtime.ID, hash string) string {
 		return service.Plan.Revision
 	}
 	return hash
+}
+
+// died reports whether an instance ended by itself, and not well.
+func (d *Daemon) died(id supervisor.ID, e runtime.Exit) bool {
+	g := generation(d.state, id)
+	if g == nil || e.Success() || e.Lost || id.Name == gatewayName {
+		return false
+	}
+	return g.Phase != supervisor.PhaseStopping && g.Phase != supervisor.PhaseStopped && g.Phase != supervisor.PhaseDraining
 }
 
 func instanceLabel(i runtime.InstanceID) string {

@@ -24,8 +24,11 @@ type draft struct {
 	forgot   uint64
 	lost     string
 	answers  []*request
-	urgent   bool         // must be committed before anything is done
-	builds   []runtime.ID // builds that have failed, and whose reason is to be looked up
+	urgent   bool            // must be committed before anything is done
+	failed   []supervisor.ID // builds that have, and whose reason is to be looked up
+	over     []supervisor.ID // builds that have ended, and are known to have
+	deaths   []exited
+	reloads  map[supervisor.Name]*Reload // nil: there is none any more
 }
 
 // turn takes a batch of messages through Step, commits, publishes, and hands
@@ -49,6 +52,7 @@ func (d *Daemon) turn(ctx context.Context, batch []message) {
 	d.settleIdle(dr)
 	next, commands := supervisor.Step(d.state, dr.now, dr.events...)
 	next, commands = mind(dr.now, next, commands)
+	d.mend(next)
 	d.remember(dr, next)
 
 	if err := d.commit(dr); err != nil {
@@ -62,16 +66,29 @@ func (d *Daemon) turn(ctx context.Context, batch []message) {
 	}
 	d.state, d.projects, d.lost = next, dr.projects, dr.lost
 	d.specs = with(d.specs, dr.batch.Specs)
+	d.reloads = with(d.reloads, dr.reloads)
 	d.noted, d.told, d.forgot = dr.noted, dr.told, dr.forgot
 	d.publish()
 	for _, r := range dr.answers {
 		r.done <- nil
 	}
+	for _, id := range dr.failed {
+		d.explainBuild(ctx, id, d.builds.wanting(id), d.builds.overdueText(id))
+		d.builds.over(id)
+	}
+	for _, id := range dr.over {
+		d.builds.over(id)
+	}
 	for _, c := range commands {
 		d.order(ctx, c)
 	}
-	for _, id := range dr.builds {
-		d.explainBuild(ctx, id)
+	d.settleBuilds(ctx, dr.now)
+	for _, e := range dr.deaths {
+		d.explainDeath(ctx, e)
+	}
+	if d.state.Synced && !d.recalled {
+		d.recalled = true
+		d.recall(ctx)
 	}
 	d.forget(ctx)
 }
@@ -90,6 +107,7 @@ func (d *Daemon) newDraft() *draft {
 	return &draft{
 		now:      time.Now(),
 		projects: d.projects,
+		reloads:  map[supervisor.Name]*Reload{},
 		noted:    d.noted,
 		told:     d.told,
 		forgot:   d.forgot,
@@ -120,6 +138,12 @@ func (d *Daemon) apply(dr *draft, m message) {
 		d.reported(dr, *m.gateway)
 	case m.note != nil:
 		dr.note(*m.note)
+	case m.diagnosed != nil:
+		d.takeDiagnosed(dr, m.diagnosed)
+	case m.edited != nil:
+		d.takeEdited(dr, *m.edited)
+	case m.unbuilt != nil:
+		d.takeUnbuilt(dr, *m.unbuilt)
 	case m.ports != nil:
 		d.unreachable = m.ports.problems
 	case m.link != nil && m.link.attached:
@@ -127,6 +151,7 @@ func (d *Daemon) apply(dr *draft, m message) {
 		if m.link.nonce != dr.noted.Runtime || dr.noted.Sequence == 0 { // its present was never heard to the end
 			dr.noted, dr.told = Noted{Runtime: m.link.nonce}, d.toldExits()
 		}
+		d.builds = newBuilds(d.builds.limit) // what runs is told now, and what is wanted after that
 		dr.events = append(dr.events, supervisor.Attached{})
 	case m.link != nil:
 		if dr.lost == "" {
@@ -177,6 +202,7 @@ func (d *Daemon) remember(dr *draft, next supervisor.State) {
 		}
 		d.bindSpecs(dr, specs, old, *s)
 		dr.transitions(old, *s)
+		d.followReload(dr, old, *s)
 	}
 	if gone > 0 {
 		d.bury(dr, next, services, specs)
@@ -191,6 +217,7 @@ func (d *Daemon) bury(dr *draft, next supervisor.State, services map[supervisor.
 			services[name] = nil
 			d.bindSpecs(dr, specs, *old, supervisor.Service{Name: name})
 			dr.note(Event{Project: name.Project, Service: name.Service, Kind: EventPhase, Text: "removed"})
+			dr.reloads[name] = nil
 		}
 	}
 }

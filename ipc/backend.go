@@ -129,6 +129,21 @@ type Present struct {
 	// Diagnostics of services that have any: of the last build, or of the way
 	// the service died. A service's list is replaced, never changed in place.
 	Diagnostics map[supervisor.Name][]runtime.Diagnostic
+	// Reloads are the last ones of services that had any, by this daemon.
+	Reloads map[supervisor.Name]Reload
+	// Notes are for the user, by the ID of a project: "stead.yaml changed: …".
+	Notes map[string]string
+}
+
+// Reload is how a generation came to take the place of another one.
+type Reload struct {
+	Generation uint64
+	Trigger    string
+	Began      time.Time
+	Built      time.Time // zero: not yet, or there is no build
+	Ended      time.Time // zero: under way
+	Outcome    string    // "ready", "failed", "dropped"; empty: under way
+	Cause      string
 }
 
 // Project is what users know a project by.
@@ -159,6 +174,8 @@ const (
 	EventRequest EventKind = "request" // the user asked for something
 	EventPhase   EventKind = "phase"   // a service or generation reached a phase
 	EventExit    EventKind = "exit"    // an instance ended
+	EventReload  EventKind = "reload"  // why a generation takes the place of another one
+	EventWatch   EventKind = "watch"   // of files: what is not watched, or waits
 	EventDaemon  EventKind = "daemon"  // the daemon or its runtime
 	EventGap     EventKind = "gap"     // events are missing here
 )

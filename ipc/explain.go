@@ -122,6 +122,7 @@ func (e *explanation) ofService(s supervisor.Service, now time.Time) {
 			e.evidence = append(e.evidence, fmt.Sprintf("its last process (%d/%d/%d) ended: %s", current.Number, i.Replica, i.Attempt, i.Exit))
 		}
 	}
+	e.evidence = append(e.evidence, made(s)...)
 	if e.hint == "" {
 		e.hint = hintFor(e.kind, cause, name)
 	}
@@ -170,6 +171,9 @@ var hints = []struct{ word, hint string }{
 func hintFor(kind string, cause supervisor.Cause, name string) string {
 	if moves(kind) {
 		return ""
+	}
+	if cause.Kind == supervisor.CauseBuild && strings.Contains(cause.Text, "did not end within") {
+		return "see what it waits for: stead logs " + name + "; build: {command: …, timeout: …} gives it more time"
 	}
 	if cause.Kind == supervisor.CauseBuild {
 		return "mend what the compiler says, then: stead up " + name

@@ -18,7 +18,7 @@ func (h handlers) Status(_ context.Context, req *steadpb.StatusRequest) (*steadp
 	if err != nil {
 		return nil, err
 	}
-	out := &steadpb.StatusResponse{DaemonProblem: valid(p.Problem), Services: make([]*steadpb.Service, 0, len(c.names))}
+	out := &steadpb.StatusResponse{DaemonProblem: valid(p.Problem), Notes: notes(p, c.names), Services: make([]*steadpb.Service, 0, len(c.names))}
 	for _, n := range c.names {
 		out.Services = append(out.Services, serviceView(p, n))
 	}

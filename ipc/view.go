@@ -45,10 +45,14 @@ func serviceView(p *Present, name supervisor.Name) *steadpb.Service {
 	}
 	if current, ok := s.Current(); ok {
 		out.Generation = current.Number
+		out.Trigger = valid(current.Trigger)
 		out.Restarts = int32(current.Restarts)
 		out.Since = timestamp(current.Since)
 		out.Until = timestamp(current.Until)
 		out.Urls = urls(spec.Ports, current)
+	}
+	if r, ok := p.Reloads[name]; ok {
+		out.Reload = reloadView(r)
 	}
 	if published, ok := p.URLs[name]; ok {
 		out.Urls = nil

@@ -71,6 +71,7 @@ func await[T any](ctx context.Context, ready <-chan T) error {
 type watched struct {
 	services map[supervisor.Name]told
 	problem  string
+	notes    []string
 }
 
 // told is what was said of a service, and what that was made of.
@@ -97,8 +98,8 @@ func same(a, b []runtime.Diagnostic) bool {
 // update takes p for told, and returns what is new in it and whether anything
 // is.
 func (w *watched) update(p *Present, sel *steadpb.Selection) (*steadpb.StatusResponse, bool) {
-	out := &steadpb.StatusResponse{DaemonProblem: valid(p.Problem)}
 	names := stillChosen(p, sel)
+	out := &steadpb.StatusResponse{DaemonProblem: valid(p.Problem), Notes: notes(p, names)}
 	now := make(map[supervisor.Name]told, len(names))
 	for _, n := range names {
 		before := w.services[n]
@@ -120,7 +121,7 @@ func (w *watched) update(p *Present, sel *steadpb.Selection) (*steadpb.StatusRes
 		}
 	}
 	slices.Sort(out.Removed)
-	changed := len(out.Services) > 0 || len(out.Removed) > 0 || out.DaemonProblem != w.problem
-	w.services, w.problem = now, out.DaemonProblem
+	changed := len(out.Services) > 0 || len(out.Removed) > 0 || out.DaemonProblem != w.problem || !slices.Equal(out.Notes, w.notes)
+	w.services, w.problem, w.notes = now, out.DaemonProblem, out.Notes
 	return out, changed
 }

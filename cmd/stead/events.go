@@ -17,10 +17,11 @@ func (c *cli) eventsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "events [service…]",
 		Short: "Shows what has happened",
-		Long: `Shows what has happened to services, oldest first: what was asked for, the
-phases they went through, and how their processes ended. With json each event
-is an object of its own: sequence, time, project, service, generation, instance,
-kind (request, phase, exit, daemon, gap) and text.`,
+		Long: `Shows what has happened to services, oldest first: what was asked for, which
+save led to a reload, the phases they went through, and how their processes
+ended. With json each event is an object of its own: sequence, time, project,
+service, generation, instance, kind (request, reload, phase, exit, watch,
+daemon, gap) and text.`,
 		ValidArgsFunction: c.completeServices,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.events(cmd.Context(), &where, args, request, format)

@@ -38,6 +38,7 @@ type serviceShape struct {
 	Terminal       bool            `json:"terminal"`
 	Keep           bool            `json:"keep"`
 	NextGeneration uint64          `json:"next_generation"`
+	Trigger        string          `json:"trigger"` // why generation was made
 
 	Diagnostics        []diagnosticShape `json:"diagnostics"` // of its last build, or of the way it died
 	DiagnosticsLeftOut int32             `json:"diagnostics_left_out,omitempty"`
@@ -74,7 +75,7 @@ func shapeService(s *steadpb.Service) serviceShape {
 		Generation: s.Generation, Restarts: s.Restarts, URLs: list(s.Urls), Instances: instances,
 		ProjectID: s.ProjectId, Directory: s.Directory, Cause: s.Cause, CauseKind: s.CauseKind,
 		WaitsFor: list(s.WaitsFor), DependsOn: list(s.DependsOn), Since: moment(s.Since), Until: moment(s.Until),
-		OneShot: s.OneShot, Terminal: s.Terminal, Keep: s.Keep, NextGeneration: s.NextGeneration,
+		OneShot: s.OneShot, Terminal: s.Terminal, Keep: s.Keep, NextGeneration: s.NextGeneration, Trigger: s.Trigger,
 		Diagnostics: shapeDiagnostics(s.Diagnostics), DiagnosticsLeftOut: s.DiagnosticsLeftOut,
 	}
 }

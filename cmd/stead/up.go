@@ -17,7 +17,9 @@ import (
 )
 
 const upHelp = `Starts the services of the manifest found from the current directory, shows how
-they get ready, and follows their logs.
+they get ready, and follows their logs. Each save that reloads something is one
+line: which file, which services, how long the build and all of it took; or the
+first error.
 
 An interrupt (INT or TERM) stops what this call has started. When the terminal
 or the connection goes away, services keep running, as with -d.
@@ -174,9 +176,13 @@ func judgeUp(s *steadpb.Service) verdict {
 	return good
 }
 
-// runs reports whether any of the services could still write something.
+// runs reports whether any of the services could still write something. One
+// that a save has broken may be mended by the next.
 func (u *up) runs(b *board) bool {
-	return slices.ContainsFunc(b.keys, func(key string) bool { return b.seen[key] != nil && !over(b.seen[key]) })
+	return slices.ContainsFunc(b.keys, func(key string) bool {
+		s := b.seen[key]
+		return s != nil && (!over(s) || s.Phase == "failed" && s.Want == "up" && s.Reload.GetOutcome() == "failed")
+	})
 }
 
 // over reports whether nothing of s runs or will.
@@ -206,14 +212,18 @@ func (u *up) sayReachable(b *board) {
 func (u *up) followLogs(ctx context.Context, b *board) error {
 	logs, stop := context.WithCancel(ctx)
 	defer stop()
+	out := &wholeLines{out: u.out}
+	saved := u.newSaves(out)
 	over := make(chan error, 1)
 	go func() { // ends with the services, the daemon, or logs; received below
-		over <- u.untilOver(logs, b)
+		over <- u.untilOver(logs, b, saved)
 		stop()
 	}()
+	p := newPrinter(u.cli, u.answer.Services)
+	p.out = out
 	err := u.printLogs(logs, u.client, &steadpb.LogsRequest{
 		Selection: u.selection(u.answer.Services), Follow: true, Since: timestamp(u.asked),
-	}, newPrinter(u.cli, u.answer.Services))
+	}, p)
 	stop()
 	watched := <-over
 	switch {
@@ -233,9 +243,9 @@ const lastWords = 200 * time.Millisecond
 
 // untilOver returns nil when nothing of the services runs any more, and what
 // they wrote has had the time to get here.
-func (u *up) untilOver(ctx context.Context, b *board) error {
+func (u *up) untilOver(ctx context.Context, b *board, saved *saves) error {
 	for {
-		err := u.watchUntilOver(ctx, b)
+		err := u.watchUntilOver(ctx, b, saved)
 		if err == nil {
 			return nil
 		}
@@ -247,7 +257,7 @@ func (u *up) untilOver(ctx context.Context, b *board) error {
 	}
 }
 
-func (u *up) watchUntilOver(ctx context.Context, b *board) error {
+func (u *up) watchUntilOver(ctx context.Context, b *board, saved *saves) error {
 	ctx, cancel := context.WithCancel(ctx)
 	updates, result := watch(ctx, u.client, u.selection(nil))
 	defer func() {
@@ -255,7 +265,9 @@ func (u *up) watchUntilOver(ctx context.Context, b *board) error {
 		<-result
 	}()
 	for update := range updates {
-		if b.update(update); u.runs(b) {
+		b.update(update)
+		saved.update(b.keys, b.seen, update.Notes)
+		if u.runs(b) {
 			continue
 		}
 		select {

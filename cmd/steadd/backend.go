@@ -83,7 +83,14 @@ func convert(p *daemon.Present) *ipc.Present {
 		Sequence: p.Sequence, State: p.State, Problem: p.Problem,
 		Projects: make(map[string]ipc.Project, len(p.Projects)),
 		Specs:    make(map[supervisor.Name]runtime.Spec, len(p.State.Services)),
-		URLs:     map[supervisor.Name][]string{}, Unreachable: p.Unreachable,
+		URLs:     map[supervisor.Name][]string{}, Unreachable: p.Unreachable, Diagnostics: p.Diagnostics,
+		Notes: p.Notes, Reloads: make(map[supervisor.Name]ipc.Reload, len(p.Reloads)),
+	}
+	for name, r := range p.Reloads {
+		out.Reloads[name] = ipc.Reload{
+			Generation: r.Generation, Trigger: r.Trigger, Began: r.Began, Built: r.Built, Ended: r.Ended,
+			Outcome: string(r.Outcome), Cause: r.Cause,
+		}
 	}
 	for id, project := range p.Projects {
 		if id == ownProject {

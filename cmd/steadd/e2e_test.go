@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -54,6 +55,9 @@ func TestScripts(t *testing.T) {
 			env.Setenv("STEAD_HOME", env.WorkDir+"/home")
 			env.Setenv("STEAD_ORPHAN_TTL", "60s")
 			env.Setenv("HOME", env.WorkDir)
+			for name, value := range goEnvironment() {
+				env.Setenv(name, value)
+			}
 			env.Setenv("XDG_STATE_HOME", "")
 			env.Setenv("XDG_RUNTIME_DIR", "")
 			env.Defer(func() { stopStead(t, env) })
@@ -71,9 +75,19 @@ func TestScripts(t *testing.T) {
 			"alive":      alive,
 			"save":       save,
 			"freeport":   freeport,
+			"answer":     answer,
 		},
 	})
 }
+
+// goEnvironment has scripts build with what is built already, from nowhere else.
+var goEnvironment = sync.OnceValue(func() map[string]string {
+	cache, err := exec.Command("go", "env", "GOCACHE").Output()
+	if err != nil {
+		panic(err) // TestMain has built with it
+	}
+	return map[string]string{"GOCACHE": strings.TrimSpace(string(cache)), "GOFLAGS": "-buildvcs=false", "GOPROXY": "off", "GOTOOLCHAIN": "local", "GOTELEMETRY": "off"}
+})
 
 // stopStead ends what a script has started, and fails the test when something
 // is left.
@@ -161,7 +175,7 @@ func find(name string) string {
 
 func environ(ts *testscript.TestScript) []string {
 	env := []string{}
-	for _, name := range []string{"PATH", "HOME", "STEAD_HOME", "STEAD_ORPHAN_TTL", "WORK", "TMPDIR", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"} {
+	for _, name := range []string{"PATH", "HOME", "STEAD_HOME", "STEAD_ORPHAN_TTL", "WORK", "TMPDIR", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "GOCACHE", "GOFLAGS", "GOPROXY", "GOTOOLCHAIN"} {
 		env = append(env, name+"="+ts.Getenv(name))
 	}
 	return env
@@ -187,6 +201,33 @@ func get(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("%s: no %q, but %q", args[0], args[1], last)
+}
+
+// answer URL ACCEPT STATUS TEXT asks until the answer has the status, and then
+// wants TEXT in it.
+func answer(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 4 {
+		ts.Fatalf("usage: answer URL ACCEPT STATUS TEXT")
+	}
+	client := http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+	req, err := http.NewRequest(http.MethodGet, args[0], nil)
+	ts.Check(err)
+	req.Header.Set("Accept", args[1])
+	var last string
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		res, err := client.Do(req)
+		if err != nil {
+			last = err.Error()
+			continue
+		}
+		body, _ := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		last = res.Status + " " + res.Header.Get("Content-Type") + "\n" + string(body)
+		if strconv.Itoa(res.StatusCode) == args[2] && strings.HasPrefix(res.Header.Get("Content-Type"), args[1]) && strings.Contains(last, args[3]) {
+			return
+		}
+	}
+	ts.Fatalf("%s: no %s with %q, but %s", args[0], args[2], args[3], last)
 }
 
 // hit URL asks once, and takes any answer or none.

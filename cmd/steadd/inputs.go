@@ -121,6 +121,12 @@ func (in *inputs) guess(s daemon.Service) {
 	}
 	globs := build.Defaults(names, s.Spec.Command)
 	in.globs, in.ignore = below(in.watch.Dir, globs.Paths), below(in.watch.Dir, globs.Ignore)
+	if program := s.Spec.Command[0]; s.Build != nil && strings.Contains(program, "/") { // it is what the build makes
+		if !filepath.IsAbs(program) {
+			program = filepath.Join(s.Spec.Dir, program)
+		}
+		in.ignore = append(in.ignore, manifest.Literally(program))
+	}
 }
 
 // below makes patterns absolute.

@@ -41,7 +41,7 @@ func load(_ context.Context, req daemon.LoadRequest) (daemon.Loaded, error) {
 func service(s manifest.Service) daemon.Service {
 	out := daemon.Service{
 		Name: s.Name, Plan: s.Plan, Spec: s.Spec, Build: s.Build, Profiles: s.Profiles,
-		URLs: s.URLs, Origins: s.Origins, Taken: s.Taken, BuildTimeout: s.BuildTimeout,
+		URLs: s.URLs, Origins: s.Origins, Taken: s.Taken, BuildTimeout: s.BuildTimeout, EnvFiles: s.EnvFiles,
 		Watch: daemon.Watch{Mode: string(s.Watch.Mode), Dir: s.Watch.Dir, Paths: s.Watch.Paths, Ignore: s.Watch.Ignore, Poll: s.Watch.Poll},
 	}
 	for _, p := range s.Published {

@@ -60,7 +60,9 @@ func supervise(detach context.Context, home ipc.Home, log *slog.Logger) error {
 		Gateways: doors,
 		Watcher:  files,
 		Inputter: inputter{},
+		Diagnose: diagnose,
 		Limit:    unreadyPerCore * max(2, goruntime.NumCPU()),
+		Builds:   goruntime.NumCPU(), // each takes all of them by itself
 		Boot:     boot,
 		Problem:  recoveryText(recovery),
 		Log:      log,

@@ -68,7 +68,7 @@ type goPanic struct{}
 
 var (
 	goBegin = regexp.MustCompile(`^(?:panic: |fatal error: |(?:\S+ )*?http: (panic) serving [^ ]+: )(.*)$`)
-	goFrame = regexp.MustCompile(`^\s+(\S.*\.(?:go|s)):(\d+)(?: \+0x[0-9a-f]+)?$`)
+	goFrame = regexp.MustCompile(`^\s+(\S.*\.(?:go|s)):(\d+)(?: \+0x[0-9a-f]+)?(?: fp=0x[0-9a-f]+ sp=0x[0-9a-f]+ pc=0x[0-9a-f]+)?$`) // the last part: GOTRACEBACK=system
 	goFunc  = regexp.MustCompile(`^\s*(?:created by )?([\w./~@-]+?)\.[^/]*$`)
 )
 

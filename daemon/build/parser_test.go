@@ -183,3 +183,15 @@ func BenchmarkNoise(b *testing.B) {
 		_, _ = p.Write(line)
 	}
 }
+
+// TestAPanicWithTheRuntimesFramesIsFoundInOurs: GOTRACEBACK=system prints more
+// on each line.
+func TestAPanicWithTheRuntimesFramesIsFoundInOurs(t *testing.T) {
+	const text = "panic: no luck\n\ngoroutine 1 gp=0x368f492321e0 m=0 mp=0x5268a0 [running]:\npanic({0x4811e0?, 0x497cf8?})\n" +
+		"\t/usr/local/go/src/runtime/panic.go:879 +0x16f fp=0x368f49266728 sp=0x368f49266678 pc=0x471ecf\nmain.main()\n" +
+		"\t/src/shop/main.go:5 +0x25 fp=0x368f49266748 sp=0x368f49266728 pc=0x47a765\n"
+	found := Diagnostics(text, Options{Dir: "/src/shop", Running: true})
+	if len(found) != 1 || found[0].File != "/src/shop/main.go" || found[0].Line != 5 || found[0].Text != "panic: no luck" {
+		t.Errorf("%+v", found)
+	}
+}

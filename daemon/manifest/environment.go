@@ -89,6 +89,7 @@ func (s *draft) readEnvFile(n *yaml.Node) {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(s.directory(n), path)
 	}
+	s.envFiles = append(s.envFiles, filepath.Clean(path))
 	_, err := os.Stat(path)
 	if err != nil && !required {
 		return

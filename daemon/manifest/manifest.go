@@ -83,6 +83,9 @@ type Service struct {
 	// are outside of Plan.Revision as far as Spec does not have them.
 	Published []Published
 	Watch     Watch
+	// EnvFiles are those of env_file, in the order written, absolute, also what
+	// is not there and need not be; none where watch: none is written.
+	EnvFiles []string
 	// BuildTimeout is how long Build may take, and Matchers find in its output,
 	// and in the service's, what the formats that are known anyway do not.
 	BuildTimeout time.Duration

@@ -117,6 +117,9 @@ func (s *draft) finish(all drafts) Service {
 		Name: s.name, Plan: s.plan, Spec: s.spec, Build: build, Profiles: s.profiles, URLs: s.urls(), Origins: s.origins, Taken: s.taken,
 		Published: s.published(), Watch: s.watched(), BuildTimeout: s.build.timeout, Matchers: s.build.matchers,
 	}
+	if s.watch.Mode != WatchNone {
+		out.EnvFiles = s.envFiles
+	}
 	out.Plan.Build = build != nil
 	out.Plan.Revision = s.spec.Hash()
 	if build != nil {

@@ -116,7 +116,7 @@ services:
 		if s.Build == nil && s.Plan.Revision != s.Spec.Hash() || s.Build != nil && s.Plan.Revision == s.Spec.Hash() {
 			t.Errorf("%s: revision %s, spec %s", name, s.Plan.Revision, s.Spec.Hash())
 		}
-		s.Plan.Revision, s.Origins, s.Taken = "", nil, nil // other tests have those
+		s.Plan.Revision, s.Origins, s.Taken, s.EnvFiles = "", nil, nil, nil // other tests have those
 		s.Published, s.Watch = nil, Watch{}
 		got[name] = s
 	}

@@ -54,6 +54,7 @@ type draft struct {
 	named       []*yaml.Node      // what watch names without a pattern
 	data        []string          // patterns for its directories
 	environment map[string]string // declared, without what stead adds
+	envFiles    []string          // absolute
 	origins     map[string]string // of the environment: see Service
 	taken       map[string]int    // ports that somebody else has: see Service
 }

@@ -150,3 +150,21 @@ func TestWatchIsOverridden(t *testing.T) {
 		}
 	}
 }
+
+// TestEnvFilesAreKnown: also those that need not be there.
+func TestEnvFilesAreKnown(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "one.env", "A=1\n")
+	write(t, dir, FileName, "services:\n  web: {command: sleep 1, env_file: [one.env, {path: ./two.env, required: false}]}\n"+
+		"  deaf: {command: sleep 1, env_file: one.env, watch: none}\n")
+	p, _, err := Load(Request{Directory: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := p.Services["web"].EnvFiles; len(got) != 2 || filepath.Base(got[0]) != "one.env" || got[1] != filepath.Join(p.Directory, "two.env") {
+		t.Errorf("%v", got)
+	}
+	if got := p.Services["deaf"].EnvFiles; len(got) != 0 {
+		t.Errorf("watch: none has %v", got)
+	}
+}

@@ -1268,6 +1268,7 @@ type StatusResponse struct {
 	Services      []*Service             `protobuf:"bytes,1,rep,name=services,proto3" json:"services,omitempty"`                                // sorted by project and name; in Watch: those that changed
 	Removed       []string               `protobuf:"bytes,2,rep,name=removed,proto3" json:"removed,omitempty"`                                  // Watch only: "project/name" of services that are gone
 	DaemonProblem string                 `protobuf:"bytes,3,opt,name=daemon_problem,json=daemonProblem,proto3" json:"daemon_problem,omitempty"` // why the state may be incomplete; empty when all is well
+	Notes         []string               `protobuf:"bytes,10,rep,name=notes,proto3" json:"notes,omitempty"`                                     // for the user, of the selected project: "stead.yaml changed: …"
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1323,6 +1324,13 @@ func (x *StatusResponse) GetDaemonProblem() string {
 	return ""
 }
 
+func (x *StatusResponse) GetNotes() []string {
+	if x != nil {
+		return x.Notes
+	}
+	return nil
+}
+
 type Service struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	Project        string                 `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"` // the name shown to users
@@ -1350,6 +1358,8 @@ type Service struct {
 	// again when a build succeeds. Bounded: see diagnostics_left_out.
 	Diagnostics        []*Diagnostic `protobuf:"bytes,40,rep,name=diagnostics,proto3" json:"diagnostics,omitempty"`
 	DiagnosticsLeftOut int32         `protobuf:"varint,41,opt,name=diagnostics_left_out,json=diagnosticsLeftOut,proto3" json:"diagnostics_left_out,omitempty"`
+	Trigger            string        `protobuf:"bytes,50,opt,name=trigger,proto3" json:"trigger,omitempty"` // why generation was made: "cart/main.go changed"
+	Reload             *Reload       `protobuf:"bytes,51,opt,name=reload,proto3" json:"reload,omitempty"`   // the last one since the daemon started; absent: none
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
 }
@@ -1545,6 +1555,113 @@ func (x *Service) GetDiagnosticsLeftOut() int32 {
 	return 0
 }
 
+func (x *Service) GetTrigger() string {
+	if x != nil {
+		return x.Trigger
+	}
+	return ""
+}
+
+func (x *Service) GetReload() *Reload {
+	if x != nil {
+		return x.Reload
+	}
+	return nil
+}
+
+// Reload is how a generation came to take the place of another one.
+type Reload struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Generation    uint64                 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
+	Trigger       string                 `protobuf:"bytes,2,opt,name=trigger,proto3" json:"trigger,omitempty"`
+	Began         *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=began,proto3" json:"began,omitempty"`     // services with the same time are reloaded by the same save
+	Built         *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=built,proto3" json:"built,omitempty"`     // absent: not yet, or there is no build
+	Ended         *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=ended,proto3" json:"ended,omitempty"`     // absent: under way
+	Outcome       string                 `protobuf:"bytes,6,opt,name=outcome,proto3" json:"outcome,omitempty"` // "ready", "failed", "dropped" (not wanted any more); empty: under way
+	Cause         string                 `protobuf:"bytes,7,opt,name=cause,proto3" json:"cause,omitempty"`     // failed: why
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Reload) Reset() {
+	*x = Reload{}
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Reload) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Reload) ProtoMessage() {}
+
+func (x *Reload) ProtoReflect() protoreflect.Message {
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Reload.ProtoReflect.Descriptor instead.
+func (*Reload) Descriptor() ([]byte, []int) {
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *Reload) GetGeneration() uint64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *Reload) GetTrigger() string {
+	if x != nil {
+		return x.Trigger
+	}
+	return ""
+}
+
+func (x *Reload) GetBegan() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Began
+	}
+	return nil
+}
+
+func (x *Reload) GetBuilt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Built
+	}
+	return nil
+}
+
+func (x *Reload) GetEnded() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Ended
+	}
+	return nil
+}
+
+func (x *Reload) GetOutcome() string {
+	if x != nil {
+		return x.Outcome
+	}
+	return ""
+}
+
+func (x *Reload) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
 type Instance struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"` // generation/replica/attempt
@@ -1563,7 +1680,7 @@ type Instance struct {
 
 func (x *Instance) Reset() {
 	*x = Instance{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[20]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1575,7 +1692,7 @@ func (x *Instance) String() string {
 func (*Instance) ProtoMessage() {}
 
 func (x *Instance) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[20]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1588,7 +1705,7 @@ func (x *Instance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Instance.ProtoReflect.Descriptor instead.
 func (*Instance) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{20}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Instance) GetId() string {
@@ -1670,7 +1787,7 @@ type WhyRequest struct {
 
 func (x *WhyRequest) Reset() {
 	*x = WhyRequest{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[21]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1682,7 +1799,7 @@ func (x *WhyRequest) String() string {
 func (*WhyRequest) ProtoMessage() {}
 
 func (x *WhyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[21]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1695,7 +1812,7 @@ func (x *WhyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhyRequest.ProtoReflect.Descriptor instead.
 func (*WhyRequest) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{21}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *WhyRequest) GetSelection() *Selection {
@@ -1724,7 +1841,7 @@ type WhyResponse struct {
 
 func (x *WhyResponse) Reset() {
 	*x = WhyResponse{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[22]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1736,7 +1853,7 @@ func (x *WhyResponse) String() string {
 func (*WhyResponse) ProtoMessage() {}
 
 func (x *WhyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[22]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1749,7 +1866,7 @@ func (x *WhyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhyResponse.ProtoReflect.Descriptor instead.
 func (*WhyResponse) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{22}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *WhyResponse) GetProject() string {
@@ -1840,7 +1957,7 @@ type EventsRequest struct {
 
 func (x *EventsRequest) Reset() {
 	*x = EventsRequest{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[23]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1852,7 +1969,7 @@ func (x *EventsRequest) String() string {
 func (*EventsRequest) ProtoMessage() {}
 
 func (x *EventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[23]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1865,7 +1982,7 @@ func (x *EventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventsRequest.ProtoReflect.Descriptor instead.
 func (*EventsRequest) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{23}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *EventsRequest) GetSelection() *Selection {
@@ -1898,7 +2015,7 @@ type EventsResponse struct {
 
 func (x *EventsResponse) Reset() {
 	*x = EventsResponse{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[24]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1910,7 +2027,7 @@ func (x *EventsResponse) String() string {
 func (*EventsResponse) ProtoMessage() {}
 
 func (x *EventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[24]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1923,7 +2040,7 @@ func (x *EventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventsResponse.ProtoReflect.Descriptor instead.
 func (*EventsResponse) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{24}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *EventsResponse) GetEvents() []*Event {
@@ -1941,7 +2058,7 @@ type Event struct {
 	Service       string                 `protobuf:"bytes,4,opt,name=service,proto3" json:"service,omitempty"`
 	Generation    uint64                 `protobuf:"varint,5,opt,name=generation,proto3" json:"generation,omitempty"`
 	Instance      string                 `protobuf:"bytes,6,opt,name=instance,proto3" json:"instance,omitempty"` // generation/replica/attempt
-	Kind          string                 `protobuf:"bytes,7,opt,name=kind,proto3" json:"kind,omitempty"`         // "phase", "exit", "request", "daemon"
+	Kind          string                 `protobuf:"bytes,7,opt,name=kind,proto3" json:"kind,omitempty"`         // "phase", "reload", "exit", "request", "watch", "daemon", "gap"
 	Text          string                 `protobuf:"bytes,8,opt,name=text,proto3" json:"text,omitempty"`
 	ProjectId     string                 `protobuf:"bytes,9,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1950,7 +2067,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[25]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1962,7 +2079,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[25]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1975,7 +2092,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{25}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Event) GetSequence() uint64 {
@@ -2057,7 +2174,7 @@ type LogsRequest struct {
 
 func (x *LogsRequest) Reset() {
 	*x = LogsRequest{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[26]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2069,7 +2186,7 @@ func (x *LogsRequest) String() string {
 func (*LogsRequest) ProtoMessage() {}
 
 func (x *LogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[26]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2082,7 +2199,7 @@ func (x *LogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsRequest.ProtoReflect.Descriptor instead.
 func (*LogsRequest) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{26}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *LogsRequest) GetSelection() *Selection {
@@ -2152,7 +2269,7 @@ type LogsResponse struct {
 
 func (x *LogsResponse) Reset() {
 	*x = LogsResponse{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[27]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2164,7 +2281,7 @@ func (x *LogsResponse) String() string {
 func (*LogsResponse) ProtoMessage() {}
 
 func (x *LogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[27]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2177,7 +2294,7 @@ func (x *LogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsResponse.ProtoReflect.Descriptor instead.
 func (*LogsResponse) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{27}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *LogsResponse) GetBlocks() []*LogBlock {
@@ -2203,7 +2320,7 @@ type LogBlock struct {
 
 func (x *LogBlock) Reset() {
 	*x = LogBlock{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[28]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2215,7 +2332,7 @@ func (x *LogBlock) String() string {
 func (*LogBlock) ProtoMessage() {}
 
 func (x *LogBlock) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[28]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2228,7 +2345,7 @@ func (x *LogBlock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogBlock.ProtoReflect.Descriptor instead.
 func (*LogBlock) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{28}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *LogBlock) GetProject() string {
@@ -2299,7 +2416,7 @@ type TerminalRequest struct {
 
 func (x *TerminalRequest) Reset() {
 	*x = TerminalRequest{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[29]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2311,7 +2428,7 @@ func (x *TerminalRequest) String() string {
 func (*TerminalRequest) ProtoMessage() {}
 
 func (x *TerminalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[29]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2324,7 +2441,7 @@ func (x *TerminalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerminalRequest.ProtoReflect.Descriptor instead.
 func (*TerminalRequest) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{29}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *TerminalRequest) GetOpen() *TerminalOpen {
@@ -2370,7 +2487,7 @@ type TerminalOpen struct {
 
 func (x *TerminalOpen) Reset() {
 	*x = TerminalOpen{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[30]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2382,7 +2499,7 @@ func (x *TerminalOpen) String() string {
 func (*TerminalOpen) ProtoMessage() {}
 
 func (x *TerminalOpen) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[30]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2395,7 +2512,7 @@ func (x *TerminalOpen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerminalOpen.ProtoReflect.Descriptor instead.
 func (*TerminalOpen) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{30}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *TerminalOpen) GetSelection() *Selection {
@@ -2457,7 +2574,7 @@ type TerminalSize struct {
 
 func (x *TerminalSize) Reset() {
 	*x = TerminalSize{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[31]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2469,7 +2586,7 @@ func (x *TerminalSize) String() string {
 func (*TerminalSize) ProtoMessage() {}
 
 func (x *TerminalSize) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[31]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2482,7 +2599,7 @@ func (x *TerminalSize) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerminalSize.ProtoReflect.Descriptor instead.
 func (*TerminalSize) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{31}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *TerminalSize) GetColumns() int32 {
@@ -2510,7 +2627,7 @@ type TerminalResponse struct {
 
 func (x *TerminalResponse) Reset() {
 	*x = TerminalResponse{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[32]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2522,7 +2639,7 @@ func (x *TerminalResponse) String() string {
 func (*TerminalResponse) ProtoMessage() {}
 
 func (x *TerminalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[32]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2535,7 +2652,7 @@ func (x *TerminalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerminalResponse.ProtoReflect.Descriptor instead.
 func (*TerminalResponse) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{32}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *TerminalResponse) GetData() []byte {
@@ -2570,7 +2687,7 @@ type TerminalExit struct {
 
 func (x *TerminalExit) Reset() {
 	*x = TerminalExit{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[33]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2582,7 +2699,7 @@ func (x *TerminalExit) String() string {
 func (*TerminalExit) ProtoMessage() {}
 
 func (x *TerminalExit) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[33]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2595,7 +2712,7 @@ func (x *TerminalExit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerminalExit.ProtoReflect.Descriptor instead.
 func (*TerminalExit) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{33}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *TerminalExit) GetCode() int32 {
@@ -2629,7 +2746,7 @@ type StopRequest struct {
 
 func (x *StopRequest) Reset() {
 	*x = StopRequest{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[34]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2641,7 +2758,7 @@ func (x *StopRequest) String() string {
 func (*StopRequest) ProtoMessage() {}
 
 func (x *StopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[34]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2654,7 +2771,7 @@ func (x *StopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopRequest.ProtoReflect.Descriptor instead.
 func (*StopRequest) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{34}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *StopRequest) GetServices() bool {
@@ -2680,7 +2797,7 @@ type StopResponse struct {
 
 func (x *StopResponse) Reset() {
 	*x = StopResponse{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[35]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2692,7 +2809,7 @@ func (x *StopResponse) String() string {
 func (*StopResponse) ProtoMessage() {}
 
 func (x *StopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[35]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2705,7 +2822,7 @@ func (x *StopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopResponse.ProtoReflect.Descriptor instead.
 func (*StopResponse) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{35}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *StopResponse) GetStopped() int32 {
@@ -2820,11 +2937,13 @@ const file_ipc_steadpb_stead_proto_rawDesc = "" +
 	"\tErrorHint\x12\x12\n" +
 	"\x04hint\x18\x01 \x01(\tR\x04hint\"B\n" +
 	"\rStatusRequest\x121\n" +
-	"\tselection\x18\x01 \x01(\v2\x13.stead.v1.SelectionR\tselection\"\x80\x01\n" +
+	"\tselection\x18\x01 \x01(\v2\x13.stead.v1.SelectionR\tselection\"\x96\x01\n" +
 	"\x0eStatusResponse\x12-\n" +
 	"\bservices\x18\x01 \x03(\v2\x11.stead.v1.ServiceR\bservices\x12\x18\n" +
 	"\aremoved\x18\x02 \x03(\tR\aremoved\x12%\n" +
-	"\x0edaemon_problem\x18\x03 \x01(\tR\rdaemonProblem\"\xe9\x05\n" +
+	"\x0edaemon_problem\x18\x03 \x01(\tR\rdaemonProblem\x12\x14\n" +
+	"\x05notes\x18\n" +
+	" \x03(\tR\x05notes\"\xad\x06\n" +
 	"\aService\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -2854,7 +2973,19 @@ const file_ipc_steadpb_stead_proto_rawDesc = "" +
 	"\x0fnext_generation\x18\x14 \x01(\x04R\x0enextGeneration\x12\x1c\n" +
 	"\tdirectory\x18\x15 \x01(\tR\tdirectory\x126\n" +
 	"\vdiagnostics\x18( \x03(\v2\x14.stead.v1.DiagnosticR\vdiagnostics\x120\n" +
-	"\x14diagnostics_left_out\x18) \x01(\x05R\x12diagnosticsLeftOut\"\xf3\x02\n" +
+	"\x14diagnostics_left_out\x18) \x01(\x05R\x12diagnosticsLeftOut\x12\x18\n" +
+	"\atrigger\x182 \x01(\tR\atrigger\x12(\n" +
+	"\x06reload\x183 \x01(\v2\x10.stead.v1.ReloadR\x06reload\"\x88\x02\n" +
+	"\x06Reload\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x01 \x01(\x04R\n" +
+	"generation\x12\x18\n" +
+	"\atrigger\x18\x02 \x01(\tR\atrigger\x120\n" +
+	"\x05began\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05began\x120\n" +
+	"\x05built\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05built\x120\n" +
+	"\x05ended\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05ended\x12\x18\n" +
+	"\aoutcome\x18\x06 \x01(\tR\aoutcome\x12\x14\n" +
+	"\x05cause\x18\a \x01(\tR\x05cause\"\xf3\x02\n" +
 	"\bInstance\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03pid\x18\x02 \x01(\x05R\x03pid\x12\x14\n" +
@@ -2985,7 +3116,7 @@ func file_ipc_steadpb_stead_proto_rawDescGZIP() []byte {
 	return file_ipc_steadpb_stead_proto_rawDescData
 }
 
-var file_ipc_steadpb_stead_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_ipc_steadpb_stead_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_ipc_steadpb_stead_proto_goTypes = []any{
 	(*VersionRequest)(nil),        // 0: stead.v1.VersionRequest
 	(*VersionResponse)(nil),       // 1: stead.v1.VersionResponse
@@ -3007,29 +3138,30 @@ var file_ipc_steadpb_stead_proto_goTypes = []any{
 	(*StatusRequest)(nil),         // 17: stead.v1.StatusRequest
 	(*StatusResponse)(nil),        // 18: stead.v1.StatusResponse
 	(*Service)(nil),               // 19: stead.v1.Service
-	(*Instance)(nil),              // 20: stead.v1.Instance
-	(*WhyRequest)(nil),            // 21: stead.v1.WhyRequest
-	(*WhyResponse)(nil),           // 22: stead.v1.WhyResponse
-	(*EventsRequest)(nil),         // 23: stead.v1.EventsRequest
-	(*EventsResponse)(nil),        // 24: stead.v1.EventsResponse
-	(*Event)(nil),                 // 25: stead.v1.Event
-	(*LogsRequest)(nil),           // 26: stead.v1.LogsRequest
-	(*LogsResponse)(nil),          // 27: stead.v1.LogsResponse
-	(*LogBlock)(nil),              // 28: stead.v1.LogBlock
-	(*TerminalRequest)(nil),       // 29: stead.v1.TerminalRequest
-	(*TerminalOpen)(nil),          // 30: stead.v1.TerminalOpen
-	(*TerminalSize)(nil),          // 31: stead.v1.TerminalSize
-	(*TerminalResponse)(nil),      // 32: stead.v1.TerminalResponse
-	(*TerminalExit)(nil),          // 33: stead.v1.TerminalExit
-	(*StopRequest)(nil),           // 34: stead.v1.StopRequest
-	(*StopResponse)(nil),          // 35: stead.v1.StopResponse
-	nil,                           // 36: stead.v1.Instance.EndpointsEntry
-	(*timestamppb.Timestamp)(nil), // 37: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 38: google.protobuf.Duration
+	(*Reload)(nil),                // 20: stead.v1.Reload
+	(*Instance)(nil),              // 21: stead.v1.Instance
+	(*WhyRequest)(nil),            // 22: stead.v1.WhyRequest
+	(*WhyResponse)(nil),           // 23: stead.v1.WhyResponse
+	(*EventsRequest)(nil),         // 24: stead.v1.EventsRequest
+	(*EventsResponse)(nil),        // 25: stead.v1.EventsResponse
+	(*Event)(nil),                 // 26: stead.v1.Event
+	(*LogsRequest)(nil),           // 27: stead.v1.LogsRequest
+	(*LogsResponse)(nil),          // 28: stead.v1.LogsResponse
+	(*LogBlock)(nil),              // 29: stead.v1.LogBlock
+	(*TerminalRequest)(nil),       // 30: stead.v1.TerminalRequest
+	(*TerminalOpen)(nil),          // 31: stead.v1.TerminalOpen
+	(*TerminalSize)(nil),          // 32: stead.v1.TerminalSize
+	(*TerminalResponse)(nil),      // 33: stead.v1.TerminalResponse
+	(*TerminalExit)(nil),          // 34: stead.v1.TerminalExit
+	(*StopRequest)(nil),           // 35: stead.v1.StopRequest
+	(*StopResponse)(nil),          // 36: stead.v1.StopResponse
+	nil,                           // 37: stead.v1.Instance.EndpointsEntry
+	(*timestamppb.Timestamp)(nil), // 38: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 39: google.protobuf.Duration
 }
 var file_ipc_steadpb_stead_proto_depIdxs = []int32{
 	2,  // 0: stead.v1.VersionResponse.runtime:type_name -> stead.v1.Runtime
-	37, // 1: stead.v1.VersionResponse.started:type_name -> google.protobuf.Timestamp
+	38, // 1: stead.v1.VersionResponse.started:type_name -> google.protobuf.Timestamp
 	15, // 2: stead.v1.UpResponse.warnings:type_name -> stead.v1.Diagnostic
 	5,  // 3: stead.v1.DownRequest.selection:type_name -> stead.v1.Selection
 	5,  // 4: stead.v1.RestartRequest.selection:type_name -> stead.v1.Selection
@@ -3039,59 +3171,63 @@ var file_ipc_steadpb_stead_proto_depIdxs = []int32{
 	15, // 8: stead.v1.EnvResponse.warnings:type_name -> stead.v1.Diagnostic
 	5,  // 9: stead.v1.StatusRequest.selection:type_name -> stead.v1.Selection
 	19, // 10: stead.v1.StatusResponse.services:type_name -> stead.v1.Service
-	20, // 11: stead.v1.Service.instances:type_name -> stead.v1.Instance
-	37, // 12: stead.v1.Service.since:type_name -> google.protobuf.Timestamp
-	37, // 13: stead.v1.Service.until:type_name -> google.protobuf.Timestamp
+	21, // 11: stead.v1.Service.instances:type_name -> stead.v1.Instance
+	38, // 12: stead.v1.Service.since:type_name -> google.protobuf.Timestamp
+	38, // 13: stead.v1.Service.until:type_name -> google.protobuf.Timestamp
 	15, // 14: stead.v1.Service.diagnostics:type_name -> stead.v1.Diagnostic
-	37, // 15: stead.v1.Instance.since:type_name -> google.protobuf.Timestamp
-	36, // 16: stead.v1.Instance.endpoints:type_name -> stead.v1.Instance.EndpointsEntry
-	5,  // 17: stead.v1.WhyRequest.selection:type_name -> stead.v1.Selection
-	15, // 18: stead.v1.WhyResponse.diagnostics:type_name -> stead.v1.Diagnostic
-	5,  // 19: stead.v1.EventsRequest.selection:type_name -> stead.v1.Selection
-	25, // 20: stead.v1.EventsResponse.events:type_name -> stead.v1.Event
-	37, // 21: stead.v1.Event.time:type_name -> google.protobuf.Timestamp
-	5,  // 22: stead.v1.LogsRequest.selection:type_name -> stead.v1.Selection
-	37, // 23: stead.v1.LogsRequest.since:type_name -> google.protobuf.Timestamp
-	37, // 24: stead.v1.LogsRequest.until:type_name -> google.protobuf.Timestamp
-	28, // 25: stead.v1.LogsResponse.blocks:type_name -> stead.v1.LogBlock
-	37, // 26: stead.v1.LogBlock.time:type_name -> google.protobuf.Timestamp
-	30, // 27: stead.v1.TerminalRequest.open:type_name -> stead.v1.TerminalOpen
-	31, // 28: stead.v1.TerminalRequest.resize:type_name -> stead.v1.TerminalSize
-	5,  // 29: stead.v1.TerminalOpen.selection:type_name -> stead.v1.Selection
-	31, // 30: stead.v1.TerminalOpen.size:type_name -> stead.v1.TerminalSize
-	33, // 31: stead.v1.TerminalResponse.exit:type_name -> stead.v1.TerminalExit
-	38, // 32: stead.v1.StopRequest.timeout:type_name -> google.protobuf.Duration
-	0,  // 33: stead.v1.Daemon.Version:input_type -> stead.v1.VersionRequest
-	3,  // 34: stead.v1.Daemon.Up:input_type -> stead.v1.UpRequest
-	6,  // 35: stead.v1.Daemon.Down:input_type -> stead.v1.DownRequest
-	8,  // 36: stead.v1.Daemon.Restart:input_type -> stead.v1.RestartRequest
-	10, // 37: stead.v1.Daemon.Check:input_type -> stead.v1.CheckRequest
-	12, // 38: stead.v1.Daemon.Env:input_type -> stead.v1.EnvRequest
-	17, // 39: stead.v1.Daemon.Status:input_type -> stead.v1.StatusRequest
-	17, // 40: stead.v1.Daemon.Watch:input_type -> stead.v1.StatusRequest
-	21, // 41: stead.v1.Daemon.Why:input_type -> stead.v1.WhyRequest
-	23, // 42: stead.v1.Daemon.Events:input_type -> stead.v1.EventsRequest
-	26, // 43: stead.v1.Daemon.Logs:input_type -> stead.v1.LogsRequest
-	29, // 44: stead.v1.Daemon.Terminal:input_type -> stead.v1.TerminalRequest
-	34, // 45: stead.v1.Daemon.Stop:input_type -> stead.v1.StopRequest
-	1,  // 46: stead.v1.Daemon.Version:output_type -> stead.v1.VersionResponse
-	4,  // 47: stead.v1.Daemon.Up:output_type -> stead.v1.UpResponse
-	7,  // 48: stead.v1.Daemon.Down:output_type -> stead.v1.DownResponse
-	9,  // 49: stead.v1.Daemon.Restart:output_type -> stead.v1.RestartResponse
-	11, // 50: stead.v1.Daemon.Check:output_type -> stead.v1.CheckResponse
-	13, // 51: stead.v1.Daemon.Env:output_type -> stead.v1.EnvResponse
-	18, // 52: stead.v1.Daemon.Status:output_type -> stead.v1.StatusResponse
-	18, // 53: stead.v1.Daemon.Watch:output_type -> stead.v1.StatusResponse
-	22, // 54: stead.v1.Daemon.Why:output_type -> stead.v1.WhyResponse
-	24, // 55: stead.v1.Daemon.Events:output_type -> stead.v1.EventsResponse
-	27, // 56: stead.v1.Daemon.Logs:output_type -> stead.v1.LogsResponse
-	32, // 57: stead.v1.Daemon.Terminal:output_type -> stead.v1.TerminalResponse
-	35, // 58: stead.v1.Daemon.Stop:output_type -> stead.v1.StopResponse
-	46, // [46:59] is the sub-list for method output_type
-	33, // [33:46] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	20, // 15: stead.v1.Service.reload:type_name -> stead.v1.Reload
+	38, // 16: stead.v1.Reload.began:type_name -> google.protobuf.Timestamp
+	38, // 17: stead.v1.Reload.built:type_name -> google.protobuf.Timestamp
+	38, // 18: stead.v1.Reload.ended:type_name -> google.protobuf.Timestamp
+	38, // 19: stead.v1.Instance.since:type_name -> google.protobuf.Timestamp
+	37, // 20: stead.v1.Instance.endpoints:type_name -> stead.v1.Instance.EndpointsEntry
+	5,  // 21: stead.v1.WhyRequest.selection:type_name -> stead.v1.Selection
+	15, // 22: stead.v1.WhyResponse.diagnostics:type_name -> stead.v1.Diagnostic
+	5,  // 23: stead.v1.EventsRequest.selection:type_name -> stead.v1.Selection
+	26, // 24: stead.v1.EventsResponse.events:type_name -> stead.v1.Event
+	38, // 25: stead.v1.Event.time:type_name -> google.protobuf.Timestamp
+	5,  // 26: stead.v1.LogsRequest.selection:type_name -> stead.v1.Selection
+	38, // 27: stead.v1.LogsRequest.since:type_name -> google.protobuf.Timestamp
+	38, // 28: stead.v1.LogsRequest.until:type_name -> google.protobuf.Timestamp
+	29, // 29: stead.v1.LogsResponse.blocks:type_name -> stead.v1.LogBlock
+	38, // 30: stead.v1.LogBlock.time:type_name -> google.protobuf.Timestamp
+	31, // 31: stead.v1.TerminalRequest.open:type_name -> stead.v1.TerminalOpen
+	32, // 32: stead.v1.TerminalRequest.resize:type_name -> stead.v1.TerminalSize
+	5,  // 33: stead.v1.TerminalOpen.selection:type_name -> stead.v1.Selection
+	32, // 34: stead.v1.TerminalOpen.size:type_name -> stead.v1.TerminalSize
+	34, // 35: stead.v1.TerminalResponse.exit:type_name -> stead.v1.TerminalExit
+	39, // 36: stead.v1.StopRequest.timeout:type_name -> google.protobuf.Duration
+	0,  // 37: stead.v1.Daemon.Version:input_type -> stead.v1.VersionRequest
+	3,  // 38: stead.v1.Daemon.Up:input_type -> stead.v1.UpRequest
+	6,  // 39: stead.v1.Daemon.Down:input_type -> stead.v1.DownRequest
+	8,  // 40: stead.v1.Daemon.Restart:input_type -> stead.v1.RestartRequest
+	10, // 41: stead.v1.Daemon.Check:input_type -> stead.v1.CheckRequest
+	12, // 42: stead.v1.Daemon.Env:input_type -> stead.v1.EnvRequest
+	17, // 43: stead.v1.Daemon.Status:input_type -> stead.v1.StatusRequest
+	17, // 44: stead.v1.Daemon.Watch:input_type -> stead.v1.StatusRequest
+	22, // 45: stead.v1.Daemon.Why:input_type -> stead.v1.WhyRequest
+	24, // 46: stead.v1.Daemon.Events:input_type -> stead.v1.EventsRequest
+	27, // 47: stead.v1.Daemon.Logs:input_type -> stead.v1.LogsRequest
+	30, // 48: stead.v1.Daemon.Terminal:input_type -> stead.v1.TerminalRequest
+	35, // 49: stead.v1.Daemon.Stop:input_type -> stead.v1.StopRequest
+	1,  // 50: stead.v1.Daemon.Version:output_type -> stead.v1.VersionResponse
+	4,  // 51: stead.v1.Daemon.Up:output_type -> stead.v1.UpResponse
+	7,  // 52: stead.v1.Daemon.Down:output_type -> stead.v1.DownResponse
+	9,  // 53: stead.v1.Daemon.Restart:output_type -> stead.v1.RestartResponse
+	11, // 54: stead.v1.Daemon.Check:output_type -> stead.v1.CheckResponse
+	13, // 55: stead.v1.Daemon.Env:output_type -> stead.v1.EnvResponse
+	18, // 56: stead.v1.Daemon.Status:output_type -> stead.v1.StatusResponse
+	18, // 57: stead.v1.Daemon.Watch:output_type -> stead.v1.StatusResponse
+	23, // 58: stead.v1.Daemon.Why:output_type -> stead.v1.WhyResponse
+	25, // 59: stead.v1.Daemon.Events:output_type -> stead.v1.EventsResponse
+	28, // 60: stead.v1.Daemon.Logs:output_type -> stead.v1.LogsResponse
+	33, // 61: stead.v1.Daemon.Terminal:output_type -> stead.v1.TerminalResponse
+	36, // 62: stead.v1.Daemon.Stop:output_type -> stead.v1.StopResponse
+	50, // [50:63] is the sub-list for method output_type
+	37, // [37:50] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_ipc_steadpb_stead_proto_init() }
@@ -3105,7 +3241,7 @@ func file_ipc_steadpb_stead_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ipc_steadpb_stead_proto_rawDesc), len(file_ipc_steadpb_stead_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   37,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
