@@ -34,6 +34,7 @@ type options struct {
 	reloads  int
 	saves    int
 	files    int
+	services int
 	rate     int
 	burst    int
 	mode     string
@@ -55,6 +56,7 @@ func main() {
 	flags.IntVar(&o.reloads, "reloads", 1000, "of lost: reloads under load")
 	flags.IntVar(&o.saves, "saves", 24, "of save and save-build: saves for each peer, and as many under load")
 	flags.IntVar(&o.files, "files", 50_000, "of files: how many are watched")
+	flags.IntVar(&o.services, "services", 30, "of monorepo: how many there are")
 	flags.IntVar(&o.rate, "rate", 500, "of lost: requests a second")
 	flags.IntVar(&o.burst, "burst", 5, "of proxies: seconds for each in a round")
 	flags.StringVar(&o.mode, "mode", "storm", "of chaos: storm, spine (kill -9 of the runtime), disk (full), readonly (state); the last two need root")
@@ -107,7 +109,7 @@ func bench(o options) error {
 	v := &verdicts{}
 	for _, row := range strings.Split(o.rows, ",") {
 		measure, ok := map[string]func(options, *verdicts) error{
-			"save": save, "save-build": saveBuild, "files": files, "splice": splice, "lost": lost, "streams": streams, "proxies": proxies,
+			"save": save, "save-build": saveBuild, "files": files, "splice": splice, "monorepo": monorepos, "lost": lost, "streams": streams, "proxies": proxies,
 			"status": status, "crash": crash, "idle": idle,
 			"logs": logs, "logs-one": logsOne, "logs-hundred": logsHundred, "logs-follow": logsFollow,
 		}[row]
