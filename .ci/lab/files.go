@@ -109,12 +109,14 @@ func watches(pid int) int {
 	return n
 }
 
-// generations returns the numbers of the latest ones, by service.
+// generations returns the numbers of the newest ones, by service: of those
+// that are still built, too.
 func (s *stead) generations() (map[string]int, error) {
 	var status struct {
 		Services []struct {
 			Name       string
 			Generation int
+			Next       int `json:"next_generation"` // one that is to replace it
 		}
 	}
 	if err := s.ask(&status, "status", "--output", "json"); err != nil {
@@ -122,7 +124,7 @@ func (s *stead) generations() (map[string]int, error) {
 	}
 	numbers := map[string]int{}
 	for _, one := range status.Services {
-		numbers[one.Name] = one.Generation
+		numbers[one.Name] = max(one.Generation, one.Next)
 	}
 	return numbers, nil
 }

@@ -95,12 +95,12 @@ func (m *monorepo) save(name string) error {
 	return os.Rename(path+"~", path)
 }
 
-// settled waits until stead has looked at what each service is made of: until
-// nothing does, for a while.
+// settled waits until stead has built all, and looked at what each service is
+// made of: until no go runs, for a while.
 func (m *monorepo) settled() {
 	for last := time.Now(); time.Since(last) < quiet; time.Sleep(50 * time.Millisecond) {
 		for _, p := range m.processes() {
-			if strings.Contains(p.id, "/:inputs/") {
+			if p.name == "go" {
 				last = time.Now()
 			}
 		}
@@ -140,7 +140,7 @@ func (m *monorepo) rebuilds(what, file string, wanted []string, v *verdicts) err
 	for name := range after {
 		made += after[name] - before[name]
 	}
-	fmt.Printf("  %s: %d generations in %s\n", what, made, ms(took))
+	fmt.Printf("  %s: %d generations, all begun after %s\n", what, made, ms(took))
 	v.check(fmt.Sprintf("%s: exactly %s", what, strings.Join(wanted, " ")), maps.Equal(after, want))
 	return nil
 }
