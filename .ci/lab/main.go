@@ -33,6 +33,8 @@ type options struct {
 	user     int
 	reloads  int
 	saves    int
+	files    int
+	services int
 	rate     int
 	burst    int
 	mode     string
@@ -53,13 +55,20 @@ func main() {
 	flags.IntVar(&o.user, "user", 0, "run services and stead as this uid (needs root)")
 	flags.IntVar(&o.reloads, "reloads", 1000, "of lost: reloads under load")
 	flags.IntVar(&o.saves, "saves", 24, "of save and save-build: saves for each peer, and as many under load")
+	flags.IntVar(&o.files, "files", 50_000, "of files: how many are watched")
+	flags.IntVar(&o.services, "services", 30, "of monorepo: how many there are")
 	flags.IntVar(&o.rate, "rate", 500, "of lost: requests a second")
 	flags.IntVar(&o.burst, "burst", 5, "of proxies: seconds for each in a round")
 	flags.StringVar(&o.mode, "mode", "storm", "of chaos: storm, clock (a storm, and the machine's time is set), spine (kill -9 of the runtime), disk (full), readonly (state); the last two need root")
 	flags.DurationVar(&o.duration, "duration", time.Minute, "how long chaos lasts")
 	flags.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "of chaos; printed")
-	if len(os.Args) == 4 && os.Args[1] == "proxy" { // started by the row proxies
+	switch {
+	case len(os.Args) == 4 && os.Args[1] == "proxy": // started by the row proxies
 		fail(serveProxy(os.Args[2], os.Args[3]))
+	case len(os.Args) == 4 && os.Args[1] == "copy": // by the row splice
+		fail(serveCopy(os.Args[2], os.Args[3]))
+	case len(os.Args) == 3 && os.Args[1] == "pump": // by stead, for the row splice
+		fail(servePump(os.Args[2]))
 	}
 	if len(os.Args) < 2 {
 		fail(errors.New("say bench or chaos"))
@@ -100,7 +109,7 @@ func bench(o options) error {
 	v := &verdicts{}
 	for _, row := range strings.Split(o.rows, ",") {
 		measure, ok := map[string]func(options, *verdicts) error{
-			"save": save, "save-build": saveBuild, "lost": lost, "streams": streams, "proxies": proxies,
+			"save": save, "save-build": saveBuild, "files": files, "splice": splice, "monorepo": monorepos, "lost": lost, "streams": streams, "proxies": proxies,
 			"status": status, "crash": crash, "idle": idle,
 			"logs": logs, "logs-one": logsOne, "logs-hundred": logsHundred, "logs-follow": logsFollow,
 		}[row]

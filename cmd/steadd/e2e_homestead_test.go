@@ -99,6 +99,7 @@ type present struct {
 	Name, Phase, Want string
 	Restarts          int
 	Generation        int
+	NextGeneration    int `json:"next_generation"` // one that is to replace it
 	Instances         []struct{ PID int }
 }
 
