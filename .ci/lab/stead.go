@@ -110,7 +110,7 @@ func (s *stead) end() (time.Duration, int, error) {
 	return took, left, err
 }
 
-// pids returns the daemon's and the runtime's.
+// pids returns the daemon's, the runtime's, and the gateways'.
 func (s *stead) pids() ([]int, error) {
 	out, err := s.run("daemon", "status", "--output", "json")
 	if err != nil {
@@ -123,7 +123,11 @@ func (s *stead) pids() ([]int, error) {
 		} `json:"runtime"`
 	}
 	err = json.Unmarshal(out, &status)
-	return []int{status.PID, status.Runtime.PID}, err
+	pids := []int{status.PID, status.Runtime.PID}
+	for _, p := range s.named("stead-gateway") {
+		pids = append(pids, p.pid)
+	}
+	return pids, err
 }
 
 // pss returns the proportional set size of processes, in KiB.
