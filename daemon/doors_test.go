@@ -116,7 +116,7 @@ func (h *home) sockets() []string {
 
 func TestTheGatewayFollowsTheState(t *testing.T) {
 	h, gates := newGatedHome(t, service("web", published(9001)), service("worker"))
-	h.eventually("web is up", generation("web", 1))
+	h.eventually("web is up", readyAt("web", 1))
 	h.waits("web is routed", func() bool { return gates.route(1, "web").Traffic.State == supervisor.TrafficServing })
 	if want := []string{"127.0.0.1:9001", "[::1]:9001"}; !slices.Equal(h.sockets(), want) {
 		t.Errorf("sockets %v, want %v", h.sockets(), want)
@@ -169,7 +169,7 @@ func TestACallWakesAService(t *testing.T) {
 		t.Fatalf("started %v", h.started())
 	}
 	h.waits("a gateway is heard", func() bool { return gates.says(1, GatewayReport{Kind: GatewayWaiting, Service: "shop-1/web"}) })
-	h.eventually("it wakes", generation("web", 1))
+	h.eventually("it wakes", readyAt("web", 1))
 	gates.says(1, GatewayReport{Kind: GatewayUsed, Service: "shop-1/web", Last: time.Now(), InFlight: 1})
 	gates.says(1, GatewayReport{Kind: GatewayUsed, Service: "shop-1/web", Last: time.Now()})
 	h.eventually("it sleeps", func(p *Present) bool { return p.State.Service(serviceName("shop-1", "web")).Asleep })

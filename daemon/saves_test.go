@@ -115,7 +115,7 @@ func (h *home) waits(what string, is func() bool) {
 
 func (h *home) save(paths ...string) { h.files.saves <- Saved{Project: "shop-1", Paths: paths} }
 
-func generation(service string, number uint64) func(*Present) bool {
+func readyAt(service string, number uint64) func(*Present) bool {
 	return func(p *Present) bool {
 		g, ok := p.State.Service(serviceName("shop-1", service)).Current()
 		return ok && g.Number == number && g.Phase == supervisor.PhaseReady
@@ -124,12 +124,12 @@ func generation(service string, number uint64) func(*Present) bool {
 
 func TestASaveReloadsWhatItAffects(t *testing.T) {
 	h := newSavedHome(t, service("web", saved), service("cart", saved), service("db"))
-	h.eventually("cart is up", generation("cart", 1))
-	h.eventually("db is up", generation("db", 1))
-	h.eventually("web is up", generation("web", 1))
+	h.eventually("cart is up", readyAt("cart", 1))
+	h.eventually("db is up", readyAt("db", 1))
+	h.eventually("web is up", readyAt("web", 1))
 	h.save("/src/shop/web/main.go", "/src/shop/web/page.go", "/src/shop/README.md")
-	p := h.eventually("web is reloaded", generation("web", 2))
-	if !generation("cart", 1)(p) || !generation("db", 1)(p) {
+	p := h.eventually("web is reloaded", readyAt("web", 2))
+	if !readyAt("cart", 1)(p) || !readyAt("db", 1)(p) {
 		t.Error("others were reloaded too")
 	}
 	if s := p.State.Service(serviceName("shop-1", "web")); s.Trigger != filepath.Join("web", "main.go")+" and 1 more changed" {
@@ -138,8 +138,8 @@ func TestASaveReloadsWhatItAffects(t *testing.T) {
 	h.waits("the reload is over for the watcher", h.files.idle)
 	h.save("/src/shop/db/x")
 	h.save("/src/shop/cart/x")
-	p = h.eventually("cart is reloaded", generation("cart", 2))
-	if !generation("db", 1)(p) {
+	p = h.eventually("cart is reloaded", readyAt("cart", 2))
+	if !readyAt("db", 1)(p) {
 		t.Error("a service that is not watched was reloaded")
 	}
 }
@@ -155,14 +155,14 @@ func TestWhatIsDownIsNotWatched(t *testing.T) {
 // What was saved while no daemon was there is noticed by the next one.
 func TestSavesWithoutADaemonAreFound(t *testing.T) {
 	h := newSavedHome(t, service("web", saved), service("cart", saved))
-	h.eventually("web is up", generation("web", 1))
-	h.eventually("cart is up", generation("cart", 1))
+	h.eventually("web is up", readyAt("web", 1))
+	h.eventually("cart is up", readyAt("cart", 1))
 	h.detach()
 	h.files = newFakeWatcher()
 	h.files.newer = []Written{{"/src/shop/web/main.go", time.Now().Add(time.Minute)}, {"/src/shop/cart/main.go", time.Now().Add(-time.Hour)}}
 	h.start()
-	p := h.eventually("web is reloaded", generation("web", 2))
-	if !generation("cart", 1)(p) {
+	p := h.eventually("web is reloaded", readyAt("web", 2))
+	if !readyAt("cart", 1)(p) {
 		t.Error("cart was reloaded, and nothing of it was saved since it was made")
 	}
 }
@@ -170,16 +170,16 @@ func TestSavesWithoutADaemonAreFound(t *testing.T) {
 // A service that a debugger holds is spared until that lets go.
 func TestAHaltedServiceIsReloadedLater(t *testing.T) {
 	h := newSavedHome(t, service("web", saved), service("cart", saved))
-	h.eventually("web is up", generation("web", 1))
-	h.eventually("cart is up", generation("cart", 1))
+	h.eventually("web is up", readyAt("web", 1))
+	h.eventually("cart is up", readyAt("cart", 1))
 	web := runtime.InstanceID{ID: runtimeID(supervisor.ID{Name: serviceName("shop-1", "web"), Number: 1}), Attempt: 1}
 	if err := h.runtime.SetHalted(web, "traced by dlv (pid 41)"); err != nil {
 		t.Fatal(err)
 	}
 	h.save("/src/shop/web/main.go")
 	h.save("/src/shop/cart/main.go")
-	p := h.eventually("cart is reloaded", generation("cart", 2))
-	if !generation("web", 1)(p) {
+	p := h.eventually("cart is reloaded", readyAt("cart", 2))
+	if !readyAt("web", 1)(p) {
 		t.Error("web was reloaded under the debugger")
 	}
 	h.waits("it is said", func() bool {
@@ -188,7 +188,7 @@ func TestAHaltedServiceIsReloadedLater(t *testing.T) {
 	if err := h.runtime.SetHalted(web, ""); err != nil {
 		t.Fatal(err)
 	}
-	h.eventually("web is reloaded", generation("web", 2))
+	h.eventually("web is reloaded", readyAt("web", 2))
 }
 
 // told is the text of all events.

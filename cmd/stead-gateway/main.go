@@ -15,7 +15,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -23,6 +22,7 @@ import (
 
 	"github.com/stead-dev/stead/daemon/gateway"
 	"github.com/stead-dev/stead/runtime"
+	"github.com/stead-dev/stead/runtime/burst"
 	"github.com/stead-dev/stead/runtime/sockets"
 )
 
@@ -50,7 +50,6 @@ func main() {
 		fmt.Println(version)
 		return
 	}
-	debug.SetGCPercent(gcPercent)
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	if err := serve(f, log); err != nil {
 		log.Error("gateway ends", "err", err, "hint", runtime.Hint(err))
@@ -76,7 +75,9 @@ func serve(f flags, log *slog.Logger) error {
 	signal.Ignore(syscall.SIGPIPE) // the runtime reads what it logs, and may die before it
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
-	server, err := gateway.New(gateway.Options{Sockets: fetched{f.sockets}, Dir: f.state, Log: log, Limits: limits()})
+	server, err := gateway.New(gateway.Options{
+		Sockets: fetched{f.sockets}, Dir: f.state, Log: log, Limits: limits(), Changed: frugal(),
+	})
 	if err != nil {
 		return err
 	}
@@ -111,6 +112,16 @@ func serve(f flags, log *slog.Logger) error {
 	}
 	leave(server, f.drain, signals, log)
 	return nil
+}
+
+// frugal has what many changes took given back, when they are over.
+func frugal() func(int) {
+	b := burst.New(gcPercent, gcPercent)
+	return func(n int) {
+		for range n {
+			b.Begin()
+		}
+	}
 }
 
 // leave drains, until the limit or the next signal.

@@ -101,7 +101,7 @@ func rules() []rule {
 				bbolt, yaml, goPlugin, grpc, "github.com/compose-spec/compose-go", "mvdan.cc/sh", "github.com/prometheus", "go.opentelemetry.io"))},
 		{packages: []string{"cmd/steadd"}, may: []string{"..."}, never: cloud},
 		{packages: []string{"cmd/stead-runtime-process"}, may: []string{"runtime", "runtime/plugin", "runtime/logs", "runtime/sockets", "runtime/burst", "plugins/process/..."}, never: join(cloud, small)},
-		{packages: []string{"cmd/stead-gateway"}, may: []string{"runtime", "runtime/sockets", "daemon/gateway/..."}, never: join(cloud,
+		{packages: []string{"cmd/stead-gateway"}, may: []string{"runtime", "runtime/burst", "runtime/sockets", "daemon/gateway/..."}, never: join(cloud,
 			in("the doors outlive the brain and hold none of it", bbolt, yaml, goPlugin))},
 		{packages: []string{"cmd/*"}, may: []string{"runtime", "runtime/plugin", "plugins/*/..."}, never: small},
 	}

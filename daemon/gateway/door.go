@@ -2,8 +2,10 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,6 +15,7 @@ import (
 // stays open.
 type door struct {
 	listener net.Listener
+	number   int32                  // of the lookout's
 	target   atomic.Pointer[target] // nil: not published any more
 }
 
@@ -29,6 +32,7 @@ type doors struct {
 	sockets Sockets
 	server  *Server
 	http    *handover
+	lookout *lookout // nil: each door has a goroutine
 	wake    chan struct{}
 	shut    chan struct{}  // closed by close
 	accepts sync.WaitGroup // the loops of open doors
@@ -43,10 +47,15 @@ type doors struct {
 }
 
 func newDoors(sockets Sockets, s *Server) *doors {
-	return &doors{
+	d := &doors{
 		sockets: sockets, server: s, http: newHandover(), wake: make(chan struct{}, 1), shut: make(chan struct{}),
 		wanted: map[Socket]*target{}, of: map[string][]Socket{}, open: map[Socket]*door{}, at: map[string]*door{}, problems: map[Socket]string{},
 	}
+	if l, err := newLookout(); err == nil {
+		d.lookout = l
+		s.tasks.Go(func() { l.run(d.call) }) // until close
+	}
+	return d
 }
 
 // want takes over what a change says about listeners. A door that stays leads
@@ -106,7 +115,7 @@ func (d *doors) add(socket Socket, to *target) {
 func (d *doors) shutDoor(socket Socket) {
 	if open := d.open[socket]; open != nil {
 		open.target.Store(nil)
-		_ = open.listener.Close()
+		d.leave(open)
 		delete(d.open, socket)
 		delete(d.at, socket.Address)
 	}
@@ -222,7 +231,32 @@ func (d *doors) openDoor(socket Socket, l net.Listener) {
 		delete(d.problems, socket)
 		d.server.reports.problem(socket, "")
 	}
+	if d.lookout != nil && d.lookout.add(open) {
+		d.lookout.arm(open)
+		return
+	}
 	d.accepts.Go(func() { d.accept(open) }) // until its listener is closed
+}
+
+// leave closes a door's listener.
+func (d *doors) leave(open *door) {
+	if d.lookout != nil {
+		d.lookout.remove(open)
+	}
+	_ = open.listener.Close()
+}
+
+// call has the connections of a door accepted, as long as some come.
+func (d *doors) call(open *door) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.isShut() {
+		d.accepts.Go(func() { // until nobody has come for a while, or the listener is closed
+			if d.accept(open) {
+				d.lookout.arm(open)
+			}
+		})
+	}
 }
 
 func (d *doors) isShut() bool {
@@ -244,28 +278,42 @@ func (d *doors) close() {
 	clear(d.wanted)
 	clear(d.at)
 	for socket, open := range d.open {
-		_ = open.listener.Close()
+		d.leave(open)
 		delete(d.open, socket) // its target stays: kept-alive connections are served on
 	}
 	d.mu.Unlock()
+	if d.lookout != nil {
+		d.lookout.close()
+	}
 	d.accepts.Wait()
 }
 
-// accept lets callers in until the listener is closed.
-func (d *doors) accept(open *door) {
+// acceptLinger is how long a goroutine waits for another caller: a door that is
+// used has one all the time.
+const acceptLinger = time.Second
+
+// accept lets callers in until the listener is closed, or (true) nobody has
+// come for a while to one that the lookout looks at.
+func (d *doors) accept(open *door) (quiet bool) {
 	for {
+		if l, ok := open.listener.(*net.TCPListener); ok && open.number != 0 {
+			_ = l.SetDeadline(time.Now().Add(acceptLinger)) // fails when it is closed, and so does Accept
+		}
 		c, err := open.listener.Accept()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return true
+		}
 		if err != nil {
 			if ne, ok := err.(interface{ Temporary() bool }); ok && ne.Temporary() && d.rest() {
 				continue // EMFILE and its like: the caller stays in the kernel's queue
 			}
-			return
+			return false
 		}
 		tcp, ok := c.(*net.TCPConn)
 		if !ok {
 			d.server.log.Error("a socket is of a kind that is not served", "kind", fmt.Sprintf("%T", c))
 			_ = c.Close()
-			return
+			return false
 		}
 		d.admit(d.server.crowd.enter(tcp, open, d.shut))
 	}

@@ -76,6 +76,7 @@ type Options struct {
 	Dir     string       // where the last routes are kept, as routes.json; made if need be; "": nowhere
 	Limits  Limits       //
 	Log     *slog.Logger // required
+	Changed func(n int)  // called after each change, with how many services it has set; nil: not
 }
 
 // Server is a gateway. It begins with no routes: Load brings back the last
@@ -87,6 +88,7 @@ type Server struct {
 	rooms   *doors
 	crowd   *crowd
 	disk    *disk // nil: routes are not kept
+	changed func(n int)
 	web     *http.Server
 	waiting atomic.Int64    // callers parked, of all services
 	leaving atomic.Bool     // Drain has begun
@@ -113,7 +115,10 @@ func New(o Options) (*Server, error) {
 	ctx, end := context.WithCancel(context.Background())
 	s := &Server{
 		log: o.Log, limits: o.Limits.orDefault(), reports: newBoard(),
-		ending: ctx.Done(), end: end, services: map[string]*service{},
+		ending: ctx.Done(), end: end, services: map[string]*service{}, changed: o.Changed,
+	}
+	if s.changed == nil {
+		s.changed = func(int) {}
 	}
 	s.crowd = newCrowd(s.limits.Conns)
 	s.rooms = newDoors(o.Sockets, s)
@@ -185,6 +190,7 @@ func (s *Server) apply(c Change, full bool, session uint64) error {
 		s.reports.touch(svc)
 	}
 	s.rooms.want(c, gone, s.services)
+	s.changed(len(c.Set))
 	if s.disk != nil {
 		s.disk.touch()
 	}

@@ -32,9 +32,9 @@ type generation struct {
 	service  *service
 	inFlight atomic.Int64 // requests and connections that were let in and have not left
 	draining atomic.Bool
-	safe     *http.Transport // for what may be sent twice
-	unsafe   *http.Transport // for the rest
-	h2c      *http.Transport // for HTTP/2
+	safe     transport // for what may be sent twice
+	unsafe   transport // for the rest
+	h2c      transport // for HTTP/2
 
 	mu        sync.Mutex // guards what follows
 	deadline  *time.Timer
@@ -44,26 +44,35 @@ type generation struct {
 }
 
 func newGeneration(number uint64, s *service) *generation {
-	g := &generation{number: number, service: s, conns: map[net.Conn]struct{}{}, endpoints: map[string]*endpoint{}}
-	var h1, h2 http.Protocols
-	h1.SetHTTP1(true)
-	h2.SetUnencryptedHTTP2(true)
-	g.safe = g.transport(&h1, upstreamIdle)
-	g.unsafe = g.transport(&h1, unsafeIdle)
-	g.h2c = g.transport(&h2, unsafeIdle)
-	return g
+	return &generation{number: number, service: s}
 }
 
-// transport costs nothing until it is used.
-func (g *generation) transport(p *http.Protocols, idle time.Duration) *http.Transport {
-	return &http.Transport{
+// transport is made when it is used first: most services have no callers most
+// of the time, and a thousand transports are some 400 KB.
+type transport struct{ atomic.Pointer[http.Transport] }
+
+func (t *transport) of(g *generation, h2 bool, idle time.Duration) *http.Transport {
+	if made := t.Load(); made != nil {
+		return made
+	}
+	var p http.Protocols
+	p.SetHTTP1(!h2)
+	p.SetUnencryptedHTTP2(h2)
+	t.CompareAndSwap(nil, &http.Transport{
 		DialContext:            g.dialHTTP,
-		Protocols:              p,
+		Protocols:              &p,
 		DisableCompression:     true, // what the caller accepts is what the service is asked for
 		MaxIdleConnsPerHost:    1024, // the time bounds them; the default of 2 makes every burst dial
 		IdleConnTimeout:        idle,
 		ExpectContinueTimeout:  time.Second,
 		MaxResponseHeaderBytes: 1 << 20,
+	})
+	return t.Load()
+}
+
+func (t *transport) closeIdle() {
+	if made := t.Load(); made != nil {
+		made.CloseIdleConnections()
 	}
 }
 
@@ -71,11 +80,11 @@ func (g *generation) transport(p *http.Protocols, idle time.Duration) *http.Tran
 func (g *generation) transportFor(r *http.Request, replayable bool) *http.Transport {
 	switch {
 	case r.ProtoMajor == 2:
-		return g.h2c
+		return g.h2c.of(g, true, unsafeIdle)
 	case replayable:
-		return g.safe
+		return g.safe.of(g, false, upstreamIdle)
 	}
-	return g.unsafe
+	return g.unsafe.of(g, false, unsafeIdle)
 }
 
 func (g *generation) enter() { g.inFlight.Add(1) }
@@ -110,9 +119,9 @@ func (g *generation) revive() {
 // that the table does not name keeps the deadline it has.
 func (g *generation) retire(deadline time.Time, named bool) (unused bool) {
 	g.draining.Store(true)
-	g.safe.CloseIdleConnections()
-	g.unsafe.CloseIdleConnections()
-	g.h2c.CloseIdleConnections()
+	g.safe.closeIdle()
+	g.unsafe.closeIdle()
+	g.h2c.closeIdle()
 	if g.drained() {
 		g.stopTimer()
 		return true
@@ -187,6 +196,9 @@ func (g *generation) dial(ctx context.Context, address string) (*net.TCPConn, er
 	if g.ended {
 		_ = c.Close()
 		return nil, &dialError{errCut}
+	}
+	if g.conns == nil {
+		g.conns = map[net.Conn]struct{}{}
 	}
 	g.conns[c] = struct{}{}
 	return c.(*net.TCPConn), nil // what "tcp" gives
