@@ -34,6 +34,7 @@ func (h handlers) Why(ctx context.Context, req *steadpb.WhyRequest) (*steadpb.Wh
 		return nil, err
 	}
 	e := explain(p, name, time.Now())
+	e.ofHalted(p.State.Service(e.root), haltedOf(p.State.Service(e.root), h.halted(ctx, p, []supervisor.Name{e.root})))
 	out := &steadpb.WhyResponse{
 		Project: valid(shownProject(p, name.Project)), Service: name.Service, Phase: string(p.State.Service(name).Phase()),
 		Summary: valid(e.summary), Kind: e.kind, Chain: e.chain, Hint: valid(e.hint),

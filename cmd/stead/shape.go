@@ -39,6 +39,8 @@ type serviceShape struct {
 	Keep           bool            `json:"keep"`
 	NextGeneration uint64          `json:"next_generation"`
 
+	Halted string `json:"halted"` // why a process of it stands still: a debugger, SIGSTOP
+
 	Diagnostics        []diagnosticShape `json:"diagnostics"` // of its last build, or of the way it died
 	DiagnosticsLeftOut int32             `json:"diagnostics_left_out,omitempty"`
 }
@@ -54,6 +56,7 @@ type instanceShape struct {
 	Generation uint64            `json:"generation"`
 	Exit       string            `json:"exit"`
 	Detail     string            `json:"detail"`
+	Halted     string            `json:"halted"`
 }
 
 func shapeStatus(services []*steadpb.Service, problem string) statusShape {
@@ -74,7 +77,7 @@ func shapeService(s *steadpb.Service) serviceShape {
 		Generation: s.Generation, Restarts: s.Restarts, URLs: list(s.Urls), Instances: instances,
 		ProjectID: s.ProjectId, Directory: s.Directory, Cause: s.Cause, CauseKind: s.CauseKind,
 		WaitsFor: list(s.WaitsFor), DependsOn: list(s.DependsOn), Since: moment(s.Since), Until: moment(s.Until),
-		OneShot: s.OneShot, Terminal: s.Terminal, Keep: s.Keep, NextGeneration: s.NextGeneration,
+		OneShot: s.OneShot, Terminal: s.Terminal, Keep: s.Keep, NextGeneration: s.NextGeneration, Halted: s.Halted,
 		Diagnostics: shapeDiagnostics(s.Diagnostics), DiagnosticsLeftOut: s.DiagnosticsLeftOut,
 	}
 }
@@ -86,7 +89,7 @@ func shapeInstance(i *steadpb.Instance) instanceShape {
 	}
 	return instanceShape{
 		ID: i.Id, PID: i.Pid, Phase: i.Phase, Since: moment(i.Since), Endpoints: endpoints,
-		Replica: i.Replica, Attempt: i.Attempt, Generation: i.Generation, Exit: i.Exit, Detail: i.Detail,
+		Replica: i.Replica, Attempt: i.Attempt, Generation: i.Generation, Exit: i.Exit, Detail: i.Detail, Halted: i.Halted,
 	}
 }
 
