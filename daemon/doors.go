@@ -86,6 +86,9 @@ type doors struct {
 	asked   *link     // the runtime that has been asked to listen; nil: it has to be
 	askedAt time.Time // so that what failed is not asked for all the time
 	failing bool      // not every socket could be had
+	opened  uint64    // Present.Applied whose sockets were asked for
+
+	problems map[supervisor.Name]supervisor.Cause // of the last answer
 }
 
 func newDoors(d *Daemon, dial func(uint64) Gateway) *doors {
@@ -104,7 +107,7 @@ func (o *doors) attend(ctx context.Context) {
 		if p.State.Synced { // before that the runtime has not said what there is
 			o.adopt(ctx, p)
 			changes, sockets := o.table.update(p)
-			o.listen(ctx, sockets) // a gateway asks for the sockets of a route at once
+			o.listen(ctx, p, sockets) // a gateway asks for the sockets of a route at once
 			o.post(p)
 			if len(changes.Set)+len(changes.Removed) > 0 {
 				for _, k := range o.keepers {
@@ -162,9 +165,16 @@ func anyOrphan(state supervisor.State) bool {
 }
 
 // listen has the runtime bind what is wanted now, and nothing else.
-func (o *doors) listen(ctx context.Context, changed bool) {
+func (o *doors) listen(ctx context.Context, p *Present, changed bool) {
 	l := o.d.link.Load()
-	if l == nil || l == o.asked && !changed && !(o.failing && time.Since(o.askedAt) >= listenAgain) {
+	if l == nil {
+		return
+	}
+	if l == o.asked && !changed && !(o.failing && time.Since(o.askedAt) >= listenAgain) {
+		if o.opened != p.Applied { // nothing to do is done, too
+			o.opened = p.Applied
+			_ = o.d.tell(ctx, message{ports: &portsChange{o.problems, p.Applied}})
+		}
 		return
 	}
 	o.asked, o.askedAt, o.failing = l, time.Now(), true
@@ -181,16 +191,44 @@ func (o *doors) listen(ctx context.Context, changed bool) {
 			problems[o.table.owner(s.Socket)] = supervisor.Cause{Kind: CausePort, Text: s.Error}
 		}
 	}
-	o.failing = len(problems) > 0
-	_ = o.d.tell(ctx, message{ports: &portsChange{problems}})
+	o.problems, o.failing, o.opened = problems, len(problems) > 0, p.Applied
+	_ = o.d.tell(ctx, message{ports: &portsChange{problems, p.Applied}})
 }
 
 // CausePort is the kind of cause that a published port cannot be had.
 const CausePort supervisor.CauseKind = "port"
 
-// portsChange tells which services cannot be reached by their published port.
+// portsChange tells which services cannot be reached by their published port,
+// as of the projects of a Present.
 type portsChange struct {
 	problems map[supervisor.Name]supervisor.Cause
+	applied  uint64
+}
+
+// openLimit bounds how long a request waits for ports. A runtime that is away
+// for longer is said in other words.
+const openLimit = 2 * time.Second
+
+// awaitOpened returns when the runtime has been asked for the ports of all that is
+// applied now: who is told that a service is up, or asleep, may call it, and
+// is not refused.
+func (d *Daemon) awaitOpened(ctx context.Context) {
+	if d.gateways == nil {
+		return
+	}
+	limit := time.NewTimer(openLimit)
+	defer limit.Stop()
+	for p, applied := d.Present(), d.Present().Applied; p.Opened < applied; p = d.Present() {
+		select {
+		case <-p.Newer():
+		case <-limit.C:
+			return
+		case <-ctx.Done():
+			return
+		case <-d.ended:
+			return
+		}
+	}
 }
 
 // post has one keeper for each generation of the gateway that lives.

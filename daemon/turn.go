@@ -25,6 +25,7 @@ type draft struct {
 	lost     string
 	answers  []*request
 	urgent   bool         // must be committed before anything is done
+	opened   bool         // the runtime was asked to listen: what waits for a socket is to be asked for again
 	builds   []runtime.ID // builds that have failed, and whose reason is to be looked up
 }
 
@@ -69,6 +70,9 @@ func (d *Daemon) turn(ctx context.Context, batch []message) {
 	}
 	for _, c := range commands {
 		d.order(ctx, c)
+	}
+	if dr.opened {
+		d.startAgain(ctx)
 	}
 	for _, id := range dr.builds {
 		d.explainBuild(ctx, id)
@@ -121,7 +125,8 @@ func (d *Daemon) apply(dr *draft, m message) {
 	case m.note != nil:
 		dr.note(*m.note)
 	case m.ports != nil:
-		d.unreachable = m.ports.problems
+		d.unreachable, d.opened = m.ports.problems, m.ports.applied
+		dr.opened = true
 	case m.link != nil && m.link.attached:
 		dr.lost, dr.forgot = "", 0
 		if m.link.nonce != dr.noted.Runtime || dr.noted.Sequence == 0 { // its present was never heard to the end
@@ -177,6 +182,7 @@ func (d *Daemon) remember(dr *draft, next supervisor.State) {
 		}
 		d.bindSpecs(dr, specs, old, *s)
 		dr.transitions(old, *s)
+		d.reports.heed(s)
 	}
 	if gone > 0 {
 		d.bury(dr, next, services, specs)

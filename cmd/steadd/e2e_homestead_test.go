@@ -99,7 +99,11 @@ type present struct {
 	Name, Phase, Want string
 	Restarts          int
 	Generation        int
-	Instances         []struct{ PID int }
+	Halted            string
+	Instances         []struct {
+		PID           int
+		Phase, Halted string
+	}
 }
 
 func (h *homestead) status() map[string]present {
