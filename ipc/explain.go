@@ -142,7 +142,7 @@ func (e *explanation) ofHalted(s supervisor.Service, halted string) {
 		return
 	}
 	name := s.Name.Service
-	if !s.Ready() && moves(e.kind) {
+	if phase := s.Phase(); phase == supervisor.PhaseStarting || phase == supervisor.PhaseUnready {
 		e.set("halted", name+" stands still: it is "+halted)
 		e.hint = "have the debugger go on with it, or let it go; a process that was stopped goes on with: kill -CONT PID"
 	}
