@@ -99,6 +99,11 @@ bin/tools/staticcheck: FORCE
 	@mkdir -p bin/tools
 	@cd .ci/tools/staticcheck && go build -buildvcs=false -o $(CURDIR)/$@ honnef.co/go/tools/cmd/staticcheck
 
+# The debugger that tests attach to services; without it they are skipped.
+bin/tools/dlv: FORCE
+	@mkdir -p bin/tools
+	@cd .ci/tools/dlv && go build -buildvcs=false -o $(CURDIR)/$@ github.com/go-delve/delve/cmd/dlv
+
 clean:
 	rm -rf bin testdata/*/bin
 

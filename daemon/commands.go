@@ -65,7 +65,7 @@ func buildID(id supervisor.ID) runtime.ID {
 
 // start asks the runtime for a generation. While the runtime cannot be
 // reached nothing is said: after Synced the supervisor gives the command
-// again.
+// again, and startAgain where a socket was missing.
 func (d *Daemon) start(ctx context.Context, id supervisor.ID, spec runtime.Spec) {
 	l := d.link.Load()
 	if l == nil {
@@ -74,6 +74,21 @@ func (d *Daemon) start(ctx context.Context, id supervisor.ID, spec runtime.Spec)
 	_, err := l.Start(ctx, spec)
 	if err != nil && !errors.Is(err, runtime.Unavailable) && ctx.Err() == nil {
 		d.refusedStart(ctx, id, err)
+	}
+}
+
+// startAgain asks once more for generations that were refused because a
+// socket of theirs was not open yet. For those that are there it changes
+// nothing.
+func (d *Daemon) startAgain(ctx context.Context) {
+	for name, s := range d.state.Services {
+		for i := range s.Generations {
+			g := &s.Generations[i]
+			id := supervisor.ID{Name: name, Number: g.Number}
+			if g.Phase == supervisor.PhaseStarting && !g.Known && len(d.specs[runtimeID(id)].Sockets) > 0 {
+				d.order(ctx, supervisor.Start{ID: id, Trial: s.Routed != 0})
+			}
+		}
 	}
 }
 

@@ -76,6 +76,7 @@ type Daemon struct {
 	forgotAt    time.Time
 	saved       time.Time // when the last commit was made
 	applied     uint64    // Present.Applied
+	opened      uint64    // Present.Opened
 	reports     reports
 	unreachable map[supervisor.Name]supervisor.Cause
 	diagnoses   map[supervisor.Name]diagnosis

@@ -96,8 +96,9 @@ type doors struct {
 
 	adopted  bool                                 // what is published by services whose manifest was lost is known
 	asked    *link                                // the runtime that has been asked to listen; nil: it has to be
-	problems map[supervisor.Name]supervisor.Cause // that the loop was told of
+	problems map[supervisor.Name]supervisor.Cause // of the last answer
 	pause    time.Duration                        // until it is asked again, as not every socket could be had; zero: all could
+	opened   uint64                               // Present.Applied whose sockets were asked for
 }
 
 func newDoors(d *Daemon, dial func(uint64) Gateway) *doors {
@@ -121,7 +122,7 @@ func (o *doors) attend(ctx context.Context) {
 		if p.State.Synced { // before that the runtime has not said what there is
 			o.adopt(ctx, p)
 			changes, sockets := o.table.update(p)
-			if o.listen(ctx, sockets, due) && o.pause > 0 { // a gateway asks for the sockets of a route at once
+			if o.listen(ctx, p, sockets, due) && o.pause > 0 { // a gateway asks for the sockets of a route at once
 				again.Reset(o.pause)
 			}
 			o.post(p)
@@ -183,9 +184,16 @@ func anyOrphan(state supervisor.State) bool {
 
 // listen has the runtime bind what is wanted now, and nothing else, when that
 // is something new, another runtime, or due again. It says whether it has.
-func (o *doors) listen(ctx context.Context, changed, due bool) bool {
+func (o *doors) listen(ctx context.Context, p *Present, changed, due bool) bool {
 	l := o.d.link.Load()
-	if l == nil || l == o.asked && !changed && !(due && o.pause > 0) {
+	if l == nil {
+		return false
+	}
+	if l == o.asked && !changed && !(due && o.pause > 0) {
+		if o.opened != p.Applied { // nothing to do is done, too
+			o.opened = p.Applied
+			_ = o.d.tell(ctx, message{ports: &portsChange{o.problems, p.Applied}})
+		}
 		return false
 	}
 	if l != o.asked || changed {
@@ -213,9 +221,9 @@ func (o *doors) listen(ctx context.Context, changed, due bool) bool {
 	} else {
 		o.pause = 0
 	}
-	if !maps.Equal(o.problems, problems) {
-		o.problems = problems
-		_ = o.d.tell(ctx, message{ports: &portsChange{problems}})
+	if changed || o.opened != p.Applied || !maps.Equal(o.problems, problems) {
+		o.problems, o.opened = problems, p.Applied
+		_ = o.d.tell(ctx, message{ports: &portsChange{problems, p.Applied}})
 	}
 	return true
 }
@@ -225,9 +233,37 @@ func (o *doors) slower() { o.pause = min(max(listenSoon, 2*o.pause), listenSeldo
 // CausePort is the kind of cause that a published port cannot be had.
 const CausePort supervisor.CauseKind = "port"
 
-// portsChange tells which services cannot be reached by their published port.
+// portsChange tells which services cannot be reached by their published port,
+// as of the projects of a Present.
 type portsChange struct {
 	problems map[supervisor.Name]supervisor.Cause
+	applied  uint64
+}
+
+// openLimit bounds how long a request waits for ports. A runtime that is away
+// for longer is said in other words.
+const openLimit = 2 * time.Second
+
+// awaitOpened returns when the runtime has been asked for the ports of all that is
+// applied now: who is told that a service is up, or asleep, may call it, and
+// is not refused.
+func (d *Daemon) awaitOpened(ctx context.Context) {
+	if d.gateways == nil {
+		return
+	}
+	limit := time.NewTimer(openLimit)
+	defer limit.Stop()
+	for p, applied := d.Present(), d.Present().Applied; p.Opened < applied; p = d.Present() {
+		select {
+		case <-p.Newer():
+		case <-limit.C:
+			return
+		case <-ctx.Done():
+			return
+		case <-d.ended:
+			return
+		}
+	}
 }
 
 // post has one keeper for each generation of the gateway that lives.

@@ -15,6 +15,7 @@ type Present struct {
 	Specs    map[runtime.ID]runtime.Spec
 	Problem  string
 	Applied  uint64 // raised whenever Projects is another
+	Opened   uint64 // the Applied whose ports the runtime has been asked for
 	// Unreachable are services whose published port somebody else has.
 	Unreachable map[supervisor.Name]supervisor.Cause
 	// Diagnostics are what is wrong with the source of services: with the last
@@ -37,7 +38,7 @@ func (d *Daemon) Present() *Present { return d.present.Load() }
 func (d *Daemon) publish() {
 	old := d.present.Load()
 	p := &Present{
-		State: d.state, Projects: d.projects, Specs: d.specs, Applied: d.applied,
+		State: d.state, Projects: d.projects, Specs: d.specs, Applied: d.applied, Opened: d.opened,
 		Unreachable: d.unreachable, Diagnostics: d.diagnostics, Reloads: d.reloads, Notes: d.notes, newer: make(chan struct{}),
 	}
 	switch {

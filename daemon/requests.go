@@ -28,7 +28,8 @@ type UpResult struct {
 	Warnings []runtime.Diagnostic
 }
 
-// Up reads a manifest, commits it, and wants its services up.
+// Up reads a manifest, commits it, and wants its services up. When it returns
+// their published ports are open, or it is known why not.
 func (d *Daemon) Up(ctx context.Context, req UpRequest) (UpResult, error) {
 	inherited, err := d.inherited(ctx, req)
 	if err != nil {
@@ -57,6 +58,9 @@ func (d *Daemon) Up(ctx context.Context, req UpRequest) (UpResult, error) {
 		dr.note(Event{Project: p.ID, Kind: EventRequest, Text: "up " + strings.Join(result.Services, " ")})
 		return nil
 	})
+	if err == nil {
+		d.awaitOpened(ctx)
+	}
 	return result, err
 }
 

@@ -78,8 +78,8 @@ func (p *Present) route(s *supervisor.Service, doors []Door) (r Route, ok bool) 
 		return r, false
 	}
 	r = Route{ID: routeID(s.Name), Doors: doors, Traffic: s.Traffic()}
-	r.Reason = p.reason(s, r.Traffic.Cause)
-	r.Use = s.Plan.OnDemand && s.Plan.Idle > 0
+	r.Reason = p.reason(s, r.Traffic)
+	r.Use = s.Plan.OnDemand
 	r.Endpoints = map[string][]string{}
 	for _, i := range r.Traffic.Instances {
 		for port, address := range i.Endpoints {
@@ -97,11 +97,15 @@ func attended(s *supervisor.Service) bool { return s.Want.Up && !s.Gone || !quie
 // reasonDiagnostics is how much of what is wrong the gateway says.
 const reasonDiagnostics = 20
 
-// reason says in words why a service does not serve.
-func (p *Present) reason(s *supervisor.Service, c supervisor.Cause) string {
+// reason says in words why a service does not serve. Where it should, a
+// caller who hears that has found nobody listening.
+func (p *Present) reason(s *supervisor.Service, t supervisor.Traffic) string {
 	text := s.Name.Service + " does not serve"
-	if c.Text != "" {
-		text += ": " + c.Text
+	switch {
+	case t.Cause.Text != "":
+		text += ": " + t.Cause.Text
+	case t.State == supervisor.TrafficServing:
+		text += ": it was ready, and refuses connections now; see: stead logs " + s.Name.Service
 	}
 	for i, d := range p.Diagnostics[s.Name] {
 		if i == reasonDiagnostics {

@@ -343,27 +343,37 @@ const inspectLimit = time.Second
 
 // haltedBy says who holds an instance of a service: "traced by dlv (pid 41)".
 func (d *Daemon) haltedBy(ctx context.Context, name supervisor.Name) string {
-	l := d.link.Load()
 	s := d.Present().State.Service(name)
-	if l == nil || len(s.Generations) == 0 {
-		return ""
-	}
-	var ids []runtime.ID
+	var ids []supervisor.ID
 	for i := range s.Generations {
-		ids = append(ids, runtimeID(supervisor.ID{Name: name, Number: s.Generations[i].Number}))
+		ids = append(ids, supervisor.ID{Name: name, Number: s.Generations[i].Number})
 	}
 	ctx, cancel := context.WithTimeout(ctx, inspectLimit)
 	defer cancel()
-	seen, err := l.Inspect(ctx, ids)
-	if err != nil {
-		return "" // one that cannot look spares nobody
-	}
-	for _, one := range seen {
+	for _, one := range d.Inspect(ctx, ids) {
 		if one.Halted != "" {
 			return one.Halted
 		}
 	}
 	return ""
+}
+
+// Inspect asks the runtime which instances of generations stand still. One
+// that cannot look, or does not answer before ctx ends, says nothing.
+func (d *Daemon) Inspect(ctx context.Context, ids []supervisor.ID) []runtime.Inspection {
+	l := d.link.Load()
+	if l == nil || len(ids) == 0 {
+		return nil
+	}
+	asked := make([]runtime.ID, len(ids))
+	for i, id := range ids {
+		asked[i] = runtimeID(id)
+	}
+	seen, err := l.Inspect(ctx, asked)
+	if err != nil {
+		return nil
+	}
+	return seen
 }
 
 // trigger says in words what was saved.

@@ -26,6 +26,9 @@ func (dr *draft) transitions(old, now supervisor.Service) {
 			Kind: EventPhase, Text: withCause(string(g.Phase), g.Cause),
 		})
 	}
+	if now.Asleep && !old.Asleep && len(old.Generations) > 0 {
+		dr.note(Event{Project: now.Name.Project, Service: now.Name.Service, Kind: EventPhase, Text: "sleeps, as nobody uses it"})
+	}
 	if now.Rejected != old.Rejected && now.Rejected != "" {
 		text := "rejected"
 		if now.Routed != 0 {

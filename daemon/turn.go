@@ -25,6 +25,7 @@ type draft struct {
 	lost     string
 	answers  []*request
 	urgent   bool            // must be committed before anything is done
+	opened   bool            // the runtime was asked to listen: what waits for a socket is to be asked for again
 	failed   []supervisor.ID // builds that have, and whose reason is to be looked up
 	over     []supervisor.ID // builds that have ended, and are known to have
 	deaths   []exited
@@ -81,6 +82,9 @@ func (d *Daemon) turn(ctx context.Context, batch []message) {
 	}
 	for _, c := range commands {
 		d.order(ctx, c)
+	}
+	if dr.opened {
+		d.startAgain(ctx)
 	}
 	d.settleBuilds(ctx, dr.now)
 	for _, e := range dr.deaths {
@@ -145,7 +149,8 @@ func (d *Daemon) apply(dr *draft, m message) {
 	case m.unbuilt != nil:
 		d.takeUnbuilt(dr, *m.unbuilt)
 	case m.ports != nil:
-		d.unreachable = m.ports.problems
+		d.unreachable, d.opened = m.ports.problems, m.ports.applied
+		dr.opened = true
 	case m.link != nil && m.link.attached:
 		dr.lost, dr.forgot = "", 0
 		if m.link.nonce != dr.noted.Runtime || dr.noted.Sequence == 0 { // its present was never heard to the end
@@ -203,6 +208,7 @@ func (d *Daemon) remember(dr *draft, next supervisor.State) {
 		d.bindSpecs(dr, specs, old, *s)
 		dr.transitions(old, *s)
 		d.followReload(dr, old, *s)
+		d.reports.heed(s)
 	}
 	if gone > 0 {
 		d.bury(dr, next, services, specs)

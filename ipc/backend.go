@@ -58,6 +58,13 @@ type Description struct {
 	Goroutines int // of the daemon, now
 }
 
+// Inspector is a Backend that can look at processes.
+type Inspector interface {
+	// Inspect says which instances of generations stand still. What cannot be
+	// found out in a moment is left out.
+	Inspect(ctx context.Context, ids []supervisor.ID) []runtime.Inspection
+}
+
 // UpRequest names a manifest and what is wanted of it.
 type UpRequest struct {
 	Directory   string // absolute; the manifest is looked for in it and its parents

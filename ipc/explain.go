@@ -46,8 +46,9 @@ func explain(p *Present, name supervisor.Name, now time.Time) explanation {
 		return e
 	}
 	e.ofService(*service, now)
-	if cause, ok := p.Unreachable[e.root]; ok && service.Ready() {
-		e.set(string(cause.Kind), fmt.Sprintf("%s runs, but nobody can call it: %s", e.root.Service, cause.Text))
+	if cause, ok := p.Unreachable[e.root]; ok && (service.Ready() || service.Asleep || moves(e.kind)) {
+		what := map[bool]string{true: "runs, but", false: "does not run, and"}[service.Ready()]
+		e.set(string(cause.Kind), fmt.Sprintf("%s %s nobody can call it: %s", e.root.Service, what, cause.Text))
 		e.hint = hintFor(e.kind, cause, e.root.Service)
 	}
 	if len(e.chain) > 1 {
@@ -123,9 +124,32 @@ func (e *explanation) ofService(s supervisor.Service, now time.Time) {
 		}
 	}
 	e.evidence = append(e.evidence, made(s)...)
+	if e.hint == "" && e.kind == "rejected" && deadBeside(cause) && s.Plan.Reload == supervisor.ReloadOverlap {
+		e.hint = fmt.Sprintf("should two of %s not be able to run at once (a lock, a port, a database), write: reload: restart; else read what the new one wrote: stead logs %s", name, name)
+	}
 	if e.hint == "" {
 		e.hint = hintFor(e.kind, cause, name)
 	}
+}
+
+// deadBeside reports whether a new generation died by itself while the old one
+// served, which may be why.
+func deadBeside(c supervisor.Cause) bool {
+	return c.Kind == supervisor.CauseExit && !strings.Contains(c.Text, "not ready within")
+}
+
+// ofHalted adds that a process stands still: the reason for whatever it does
+// not do, and for what stead does not do with it.
+func (e *explanation) ofHalted(s supervisor.Service, halted string) {
+	if halted == "" {
+		return
+	}
+	name := s.Name.Service
+	if phase := s.Phase(); phase == supervisor.PhaseStarting || phase == supervisor.PhaseUnready {
+		e.set("halted", name+" stands still: it is "+halted)
+		e.hint = "have the debugger go on with it, or let it go; a process that was stopped goes on with: kill -CONT PID"
+	}
+	e.evidence = append([]string{name + " is " + halted + ": until that lets go, stead does not kill it for being late, nor reload it"}, e.evidence...)
 }
 
 func (e *explanation) set(kind, summary string) { e.kind, e.summary = kind, summary }
@@ -161,6 +185,7 @@ var hints = []struct{ word, hint string }{
 	{"exit code 143", "something sent it SIGTERM: nothing of stead's, that would be said here"},
 	{"SIGSEGV", "it crashed: run it under a debugger, or read what %s wrote"},
 	{"SIGABRT", "it gave up by itself: read what %s wrote"},
+	{"it listens on ", "have %s listen on $PORT; when it insists on its own port, write both: ports: {http: \"8080:3000\"}"},
 	{"connection refused", "see that %s listens on $PORT: it is not listening where its `ready` probe asks"},
 	{"no answer", "%s accepts connections and does not answer: it may be stuck"},
 	{"status", "its `ready` probe is answered, but not with success: read what %s wrote"},

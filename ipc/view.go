@@ -60,8 +60,10 @@ func serviceView(p *Present, name supervisor.Name) *steadpb.Service {
 			out.Urls = published
 		}
 	}
-	if cause, ok := p.Unreachable[name]; ok && out.Ready { // nobody can call it
-		out.Ready, out.Phase = false, string(supervisor.PhaseUnready)
+	if cause, ok := p.Unreachable[name]; ok && s.Want.Up && (why.Kind == "" || why.Kind == supervisor.CauseAsleep) { // nobody can call it
+		if out.Ready {
+			out.Ready, out.Phase = false, string(supervisor.PhaseUnready)
+		}
 		out.Cause, out.CauseKind = valid(cause.Text), string(cause.Kind)
 	}
 	for _, g := range s.Generations {

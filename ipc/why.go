@@ -34,6 +34,7 @@ func (h handlers) Why(ctx context.Context, req *steadpb.WhyRequest) (*steadpb.Wh
 		return nil, err
 	}
 	e := explain(p, name, time.Now())
+	e.ofHalted(p.State.Service(e.root), haltedOf(p.State.Service(e.root), h.halted(ctx, p, []supervisor.Name{e.root})))
 	var output []string
 	if !moves(e.kind) && e.kind != "down" {
 		output = h.lastOutput(ctx, e.root)

@@ -40,6 +40,8 @@ type serviceShape struct {
 	NextGeneration uint64          `json:"next_generation"`
 	Trigger        string          `json:"trigger"` // why generation was made
 
+	Halted string `json:"halted"` // why a process of it stands still: a debugger, SIGSTOP
+
 	Diagnostics        []diagnosticShape `json:"diagnostics"` // of its last build, or of the way it died
 	DiagnosticsLeftOut int32             `json:"diagnostics_left_out,omitempty"`
 }
@@ -55,6 +57,7 @@ type instanceShape struct {
 	Generation uint64            `json:"generation"`
 	Exit       string            `json:"exit"`
 	Detail     string            `json:"detail"`
+	Halted     string            `json:"halted"`
 }
 
 func shapeStatus(services []*steadpb.Service, problem string) statusShape {
@@ -75,7 +78,7 @@ func shapeService(s *steadpb.Service) serviceShape {
 		Generation: s.Generation, Restarts: s.Restarts, URLs: list(s.Urls), Instances: instances,
 		ProjectID: s.ProjectId, Directory: s.Directory, Cause: s.Cause, CauseKind: s.CauseKind,
 		WaitsFor: list(s.WaitsFor), DependsOn: list(s.DependsOn), Since: moment(s.Since), Until: moment(s.Until),
-		OneShot: s.OneShot, Terminal: s.Terminal, Keep: s.Keep, NextGeneration: s.NextGeneration, Trigger: s.Trigger,
+		OneShot: s.OneShot, Terminal: s.Terminal, Keep: s.Keep, NextGeneration: s.NextGeneration, Trigger: s.Trigger, Halted: s.Halted,
 		Diagnostics: shapeDiagnostics(s.Diagnostics), DiagnosticsLeftOut: s.DiagnosticsLeftOut,
 	}
 }
@@ -87,7 +90,7 @@ func shapeInstance(i *steadpb.Instance) instanceShape {
 	}
 	return instanceShape{
 		ID: i.Id, PID: i.Pid, Phase: i.Phase, Since: moment(i.Since), Endpoints: endpoints,
-		Replica: i.Replica, Attempt: i.Attempt, Generation: i.Generation, Exit: i.Exit, Detail: i.Detail,
+		Replica: i.Replica, Attempt: i.Attempt, Generation: i.Generation, Exit: i.Exit, Detail: i.Detail, Halted: i.Halted,
 	}
 }
 

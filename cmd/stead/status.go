@@ -21,7 +21,9 @@ func (c *cli) statusCommand() *cobra.Command {
 		Use:   "status [service…]",
 		Short: "Shows what is wanted and what there is",
 		Long: `Shows the services of the current directory's project, or of every project
-when it belongs to none. With --watch it goes on as they change.`,
+when it belongs to none. With --watch it goes on as they change; that a process
+is held by a debugger, or was stopped by a signal, is seen without it only, and
+among no more than 200 processes.`,
 		ValidArgsFunction: c.completeServices,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client, err := c.client(cmd.Context())

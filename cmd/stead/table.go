@@ -102,6 +102,8 @@ func reason(s *steadpb.Service, now time.Time) string {
 	switch {
 	case s.Phase == "pending" && len(s.WaitsFor) > 0:
 		parts = append(parts, "waits for "+strings.Join(s.WaitsFor, ", "))
+	case s.CauseKind == "asleep":
+		parts = append(slices.Clone(s.Urls), s.Cause)
 	case s.Want == "up" && s.Cause != "":
 		parts = append(parts, s.Cause)
 	case replaced(s):
@@ -113,6 +115,9 @@ func reason(s *steadpb.Service, now time.Time) string {
 		}
 	case s.Phase == "failed":
 		parts = append(parts, s.Cause)
+	}
+	if s.Halted != "" {
+		parts = append(parts, s.Halted)
 	}
 	if s.Phase == "backoff" && s.Until != nil {
 		parts = append(parts, "next start in "+duration(s.Until.AsTime().Sub(now)))

@@ -20,7 +20,10 @@ type backend struct {
 	started time.Time
 }
 
-var _ ipc.Backend = backend{}
+var (
+	_ ipc.Backend   = backend{}
+	_ ipc.Inspector = backend{}
+)
 
 func (b backend) Describe(ctx context.Context) ipc.Description {
 	return ipc.Description{
@@ -131,6 +134,11 @@ func (b backend) Events(ctx context.Context, after uint64, follow bool, fn func(
 		}
 		return fn(out)
 	})
+}
+
+// Inspect implements ipc.Inspector.
+func (b backend) Inspect(ctx context.Context, ids []supervisor.ID) []runtime.Inspection {
+	return b.d.Inspect(ctx, ids)
 }
 
 func (b backend) Logs(ctx context.Context, query runtime.LogQuery, fn func(runtime.LogBlock) error) error {

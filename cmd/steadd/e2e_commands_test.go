@@ -70,3 +70,14 @@ func build(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%v\n%s", err, out)
 	}
 }
+
+// append FILE saves a file with one line more, as an editor would.
+func appendLine(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: append FILE")
+	}
+	path := ts.MkAbs(args[0])
+	text, err := os.ReadFile(path)
+	ts.Check(err)
+	ts.Check(os.WriteFile(path, append(text, "a line\n"...), 0o600))
+}

@@ -100,7 +100,11 @@ type present struct {
 	Restarts          int
 	Generation        int
 	NextGeneration    int `json:"next_generation"` // one that is to replace it
-	Instances         []struct{ PID int }
+	Halted            string
+	Instances         []struct {
+		PID           int
+		Phase, Halted string
+	}
 }
 
 func (h *homestead) status() map[string]present {

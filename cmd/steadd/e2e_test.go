@@ -66,6 +66,8 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"eventually": eventually,
 			"get":        get,
+			"append":     appendLine,
+			"once":       once,
 			"hit":        hit,
 			"kill9":      kill9,
 			"term":       term,
@@ -228,6 +230,22 @@ func answer(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("%s: no %s with %q, but %s", args[0], args[2], args[3], last)
+}
+
+// once URL TEXT asks once: the answer, which may take its time, contains TEXT.
+func once(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: once URL TEXT")
+	}
+	client := http.Client{Timeout: 2 * patience, Transport: &http.Transport{DisableKeepAlives: true}}
+	res, err := client.Get(args[0])
+	ts.Check(err)
+	body, err := io.ReadAll(res.Body)
+	_ = res.Body.Close()
+	ts.Check(err)
+	if !strings.Contains(string(body), args[1]) {
+		ts.Fatalf("%s: no %q, but %s: %q", args[0], args[1], res.Status, body)
+	}
 }
 
 // hit URL asks once, and takes any answer or none.

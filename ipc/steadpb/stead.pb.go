@@ -1354,6 +1354,10 @@ type Service struct {
 	DependsOn      []string               `protobuf:"bytes,19,rep,name=depends_on,json=dependsOn,proto3" json:"depends_on,omitempty"`
 	NextGeneration uint64                 `protobuf:"varint,20,opt,name=next_generation,json=nextGeneration,proto3" json:"next_generation,omitempty"` // one that is to replace generation; 0: none
 	Directory      string                 `protobuf:"bytes,21,opt,name=directory,proto3" json:"directory,omitempty"`
+	// Why an instance stands still: "traced by dlv (pid 41)", "stopped by
+	// SIGSTOP". Status looks for it; Watch, and a Status of more than 200
+	// instances, leave it empty.
+	Halted string `protobuf:"bytes,22,opt,name=halted,proto3" json:"halted,omitempty"`
 	// What is wrong in its files, by its last build or the way it died; empty
 	// again when a build succeeds. Bounded: see diagnostics_left_out.
 	Diagnostics        []*Diagnostic `protobuf:"bytes,40,rep,name=diagnostics,proto3" json:"diagnostics,omitempty"`
@@ -1541,6 +1545,13 @@ func (x *Service) GetDirectory() string {
 	return ""
 }
 
+func (x *Service) GetHalted() string {
+	if x != nil {
+		return x.Halted
+	}
+	return ""
+}
+
 func (x *Service) GetDiagnostics() []*Diagnostic {
 	if x != nil {
 		return x.Diagnostics
@@ -1674,6 +1685,7 @@ type Instance struct {
 	Generation    uint64                 `protobuf:"varint,8,opt,name=generation,proto3" json:"generation,omitempty"`
 	Exit          string                 `protobuf:"bytes,9,opt,name=exit,proto3" json:"exit,omitempty"`      // how it ended, when it did
 	Detail        string                 `protobuf:"bytes,10,opt,name=detail,proto3" json:"detail,omitempty"` // what its ready probe saw last; when ready, what it says of itself (sd_notify STATUS=)
+	Halted        string                 `protobuf:"bytes,11,opt,name=halted,proto3" json:"halted,omitempty"` // as in Service
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1774,6 +1786,13 @@ func (x *Instance) GetExit() string {
 func (x *Instance) GetDetail() string {
 	if x != nil {
 		return x.Detail
+	}
+	return ""
+}
+
+func (x *Instance) GetHalted() string {
+	if x != nil {
+		return x.Halted
 	}
 	return ""
 }
@@ -2943,7 +2962,7 @@ const file_ipc_steadpb_stead_proto_rawDesc = "" +
 	"\aremoved\x18\x02 \x03(\tR\aremoved\x12%\n" +
 	"\x0edaemon_problem\x18\x03 \x01(\tR\rdaemonProblem\x12\x14\n" +
 	"\x05notes\x18\n" +
-	" \x03(\tR\x05notes\"\xad\x06\n" +
+	" \x03(\tR\x05notes\"\xc5\x06\n" +
 	"\aService\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -2971,7 +2990,8 @@ const file_ipc_steadpb_stead_proto_rawDesc = "" +
 	"\n" +
 	"depends_on\x18\x13 \x03(\tR\tdependsOn\x12'\n" +
 	"\x0fnext_generation\x18\x14 \x01(\x04R\x0enextGeneration\x12\x1c\n" +
-	"\tdirectory\x18\x15 \x01(\tR\tdirectory\x126\n" +
+	"\tdirectory\x18\x15 \x01(\tR\tdirectory\x12\x16\n" +
+	"\x06halted\x18\x16 \x01(\tR\x06halted\x126\n" +
 	"\vdiagnostics\x18( \x03(\v2\x14.stead.v1.DiagnosticR\vdiagnostics\x120\n" +
 	"\x14diagnostics_left_out\x18) \x01(\x05R\x12diagnosticsLeftOut\x12\x18\n" +
 	"\atrigger\x182 \x01(\tR\atrigger\x12(\n" +
@@ -2985,7 +3005,7 @@ const file_ipc_steadpb_stead_proto_rawDesc = "" +
 	"\x05built\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05built\x120\n" +
 	"\x05ended\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05ended\x12\x18\n" +
 	"\aoutcome\x18\x06 \x01(\tR\aoutcome\x12\x14\n" +
-	"\x05cause\x18\a \x01(\tR\x05cause\"\xf3\x02\n" +
+	"\x05cause\x18\a \x01(\tR\x05cause\"\x8b\x03\n" +
 	"\bInstance\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03pid\x18\x02 \x01(\x05R\x03pid\x12\x14\n" +
@@ -2999,7 +3019,8 @@ const file_ipc_steadpb_stead_proto_rawDesc = "" +
 	"generation\x12\x12\n" +
 	"\x04exit\x18\t \x01(\tR\x04exit\x12\x16\n" +
 	"\x06detail\x18\n" +
-	" \x01(\tR\x06detail\x1a<\n" +
+	" \x01(\tR\x06detail\x12\x16\n" +
+	"\x06halted\x18\v \x01(\tR\x06halted\x1a<\n" +
 	"\x0eEndpointsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"?\n" +

@@ -55,6 +55,12 @@ func main() {
 	if *escape {
 		spawn(nil, "-escaped")
 	}
+	if *hup != "" {
+		go recordHUP()
+	}
+	if *hold != "" {
+		lock()
+	}
 	for n := range *lines {
 		fmt.Println("line", n+1)
 	}
@@ -75,7 +81,14 @@ func main() {
 	}
 	if *listen {
 		time.Sleep(*delay)
-		serve()
+	}
+	signals := heed()
+	var server *web
+	if *listen {
+		server = serve()
+	}
+	if *garbage {
+		serveGarbage()
 	}
 	if *echo {
 		serveEcho()
@@ -86,7 +99,9 @@ func main() {
 			_ = c.Close()
 		}
 	}
-	wait()
+	<-signals
+	server.finish()
+	end(0)
 }
 
 // spawn starts this program again, out of reach of signals to its group.
@@ -134,23 +149,20 @@ func tick() {
 	}
 }
 
-func wait() {
+// heed has the signals sent here that end the process. It comes before
+// anybody is told that the service is ready, and may be stopped.
+func heed() <-chan os.Signal {
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, syscall.SIGINT)
 	if !*ignoreTerm {
 		signal.Notify(c, syscall.SIGTERM)
 	}
-	<-c
-	end(0)
+	return c
 }
 
 func end(code int) {
 	if *record != "" {
-		f, err := os.OpenFile(*record, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-		if err == nil {
-			fmt.Fprintf(f, "%s %d\n", os.Getenv("STEAD_ID"), code)
-			_ = f.Close()
-		}
+		appendTo(*record, fmt.Sprint(os.Getenv("STEAD_ID"), " ", code))
 	}
 	os.Exit(code)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -19,10 +20,18 @@ import (
 //	/exit?code= ends the process
 //	/size?n=    so many bytes
 //	/events     server-sent events, one every 100 ms, until the client goes
+//	/slow?for=  as /, after that time
+//	/close      as /, and closes the port then
+//	/socket     a WebSocket's beginning, then what is sent comes back
 //
 // A gRPC call of any method is answered by its own message.
-func serve() {
-	l := open()
+func serve() *web {
+	w := &web{}
+	if *inherit {
+		w.listeners = inherited()
+	} else {
+		w.listeners = []net.Listener{open()}
+	}
 	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
 			serveCall(w, r)
@@ -41,11 +50,12 @@ func serve() {
 		_, _ = io.CopyN(w, zeros{}, int64(n))
 	})
 	http.HandleFunc("/events", serveEvents)
-	server := http.Server{Protocols: new(http.Protocols)}
-	server.Protocols.SetHTTP1(true)
-	server.Protocols.SetUnencryptedHTTP2(true)
-	go func() { _ = server.Serve(l) }()
+	http.HandleFunc("/close", w.serveClose)
+	http.HandleFunc("/slow", serveSlow)
+	http.HandleFunc("/socket", serveSocket)
+	w.start()
 	tell()
+	return w
 }
 
 // serveCall answers one message of a gRPC call (a byte of flags, four of
@@ -102,7 +112,7 @@ func serveEcho() {
 }
 
 func open() net.Listener {
-	l, err := net.Listen("tcp", "127.0.0.1:"+os.Getenv("PORT"))
+	l, err := net.Listen("tcp", "127.0.0.1:"+cmp.Or(*insist, os.Getenv("PORT")))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		end(71)
