@@ -127,6 +127,9 @@ func (e *explanation) ofService(s supervisor.Service, now time.Time) {
 	if e.hint == "" && e.kind == "rejected" && deadBeside(cause) && s.Plan.Reload == supervisor.ReloadOverlap {
 		e.hint = fmt.Sprintf("should two of %s not be able to run at once (a lock, a port, a database), write: reload: restart; else read what the new one wrote: stead logs %s", name, name)
 	}
+	if e.hint == "" && e.kind == "rejected" {
+		e.hint = hintFor(string(cause.Kind), cause.Text, name)
+	}
 	if e.hint == "" {
 		e.hint = hintFor(e.kind, cause, name)
 	}
