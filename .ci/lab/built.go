@@ -156,22 +156,33 @@ func newBuilt(o options) (*built, error) {
 	if b.stead, b.program, err = newSteadOf(o, b.port, told.path, newModule); err != nil {
 		return nil, err
 	}
+	if err := b.begin(); err != nil {
+		b.end()
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *built) begin() error {
 	if _, err := b.run("up", "-d"); err != nil {
-		return nil, err
+		return err
 	}
-	if err := told.wait(1, time.Minute); err != nil {
-		return nil, err
+	if err := b.told.wait(1, time.Minute); err != nil {
+		return err
 	}
+	var err error
 	if b.answer, err = until(local(b.port), ""); err != nil {
-		return nil, err
+		return err
 	}
 	b.ends, err = b.followBuilds()
-	return b, err
+	return err
 }
 
 func (b *built) end() {
 	_, _, _ = b.stead.end()
-	b.ends.close()
+	if b.ends != nil {
+		b.ends.close()
+	}
 	b.told.close()
 }
 

@@ -104,11 +104,15 @@ func startSubject(o options, make func(o options, dir, notify string) (*program,
 		return nil, err
 	}
 	x := &subject{name: "stead", program: p, told: told, port: ports[0], end: func() { _, _, _ = s.end(); told.close() }}
-	if _, err := s.run("up", "-d"); err != nil {
+	_, err = s.run("up", "-d")
+	if err == nil {
+		err = x.come(time.Minute)
+	}
+	if err != nil {
 		x.end()
 		return nil, err
 	}
-	return x, x.come(time.Minute)
+	return x, nil
 }
 
 // startReloader starts a peer in the program's directory, with all that it

@@ -20,12 +20,20 @@ func freePorts(n int) ([]int, error) {
 		if at++; at >= last {
 			at = first
 		}
-		if l, err := net.Listen("tcp", local(at)); err == nil {
-			_ = l.Close()
+		if free(at) {
 			ports = append(ports, at)
 		}
 	}
 	return ports, nil
+}
+
+// free reports whether nobody listens on a port.
+func free(port int) bool {
+	l, err := net.Listen("tcp", local(port))
+	if err == nil {
+		_ = l.Close()
+	}
+	return err == nil
 }
 
 func local(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }

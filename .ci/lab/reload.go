@@ -21,11 +21,11 @@ services:
   web:
     command: [%q, -listen, -notify, %q]
     ports: {http: %d}
-    watch: [web.txt]
+    watch: [web.txt, web]
   tcp:
     command: [%q, -echo, -notify, %q]
     ports: {db: {port: %d, protocol: tcp}}
-    watch: [tcp.txt]
+    watch: [tcp.txt, tcp]
 `, service, r.web.path, r.webPort, service, r.tcp.path, r.tcpPort)
 }
 
@@ -55,14 +55,19 @@ func newReloaded(o options) (*reloaded, error) {
 		return nil, err
 	}
 	for _, name := range []string{"web", "tcp"} {
-		if err := r.save(name); err != nil {
+		if err := errors.Join(r.save(name), os.Mkdir(filepath.Join(r.dir, name), 0o755)); err != nil {
 			return nil, err
 		}
 	}
-	if _, err := r.run("up", "-d"); err != nil {
+	_, err = r.run("up", "-d")
+	if err == nil {
+		err = errors.Join(r.web.wait(1, time.Minute), r.tcp.wait(1, time.Minute))
+	}
+	if err != nil {
+		r.end()
 		return nil, err
 	}
-	return r, errors.Join(r.web.wait(1, time.Minute), r.tcp.wait(1, time.Minute))
+	return r, nil
 }
 
 func (r *reloaded) end() {
@@ -75,6 +80,18 @@ func (r *reloaded) end() {
 func (r *reloaded) save(name string) error {
 	r.saves++
 	path := filepath.Join(r.dir, name+".txt")
+	if err := os.WriteFile(path+"~", []byte(strconv.Itoa(r.saves)), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(path+"~", path)
+}
+
+// saveNew makes a file that was not there before. A file that is saved while
+// each reload of it is under way, in one reload after another, is taken for the
+// service's own output after four times; here, saves come as they like.
+func (r *reloaded) saveNew(name string) error {
+	r.saves++
+	path := filepath.Join(r.dir, name, strconv.Itoa(r.saves)+".txt")
 	if err := os.WriteFile(path+"~", []byte(strconv.Itoa(r.saves)), 0o644); err != nil {
 		return err
 	}
@@ -200,7 +217,7 @@ func reloads(o options, v *verdicts, killed bool) error {
 		if i%4 == 3 {
 			name, told = "tcp", r.tcp
 		}
-		if err = r.save(name); err != nil {
+		if err = r.saveNew(name); err != nil {
 			break
 		}
 		if err = told.wait(1, time.Minute); err != nil {

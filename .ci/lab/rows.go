@@ -193,6 +193,9 @@ func idle(o options, v *verdicts) error {
 }
 
 func idleFloor(o options, n int) (time.Duration, error) {
+	if !free(firstPort) {
+		return 0, fmt.Errorf("port %d is taken: does another bench run, or did one leave a stead behind?", firstPort)
+	}
 	a, err := listen()
 	if err != nil {
 		return 0, err

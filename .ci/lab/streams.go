@@ -60,7 +60,7 @@ func (r *reloaded) stream(saves int) (time.Duration, error) {
 	}
 	at := time.Now()
 	for range saves {
-		if err := r.save("web"); err != nil {
+		if err := r.saveNew("web"); err != nil {
 			return 0, err
 		}
 		if err := r.web.wait(1, time.Minute); err != nil {
