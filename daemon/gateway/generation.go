@@ -32,9 +32,10 @@ type generation struct {
 	service  *service
 	inFlight atomic.Int64 // requests and connections that were let in and have not left
 	draining atomic.Bool
-	safe     transport // for what may be sent twice
-	unsafe   transport // for the rest
-	h2c      transport // for HTTP/2
+	safe     transport    // for what may be sent twice
+	unsafe   transport    // for the rest
+	h2c      transport    // for HTTP/2
+	speaks   atomic.Int32 // a speech
 
 	mu        sync.Mutex // guards what follows
 	deadline  *time.Timer
@@ -77,9 +78,9 @@ func (t *transport) closeIdle() {
 }
 
 // transportFor chooses the connections that a request may use.
-func (g *generation) transportFor(r *http.Request, replayable bool) *http.Transport {
+func (g *generation) transportFor(r *http.Request, address string, replayable bool) *http.Transport {
 	switch {
-	case r.ProtoMajor == 2:
+	case g.wantsHTTP2(r, address):
 		return g.h2c.of(g, true, unsafeIdle)
 	case replayable:
 		return g.safe.of(g, false, upstreamIdle)

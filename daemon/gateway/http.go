@@ -200,7 +200,7 @@ func (c *call) send(r *http.Request, body io.Reader, replayable bool) (*http.Res
 		// would be the end of it.
 		r.Body = &tryBody{body, c.in, r}
 	}
-	return c.held.transportFor(r, replayable).RoundTrip(r)
+	return c.held.transportFor(r, c.at.address, replayable).RoundTrip(r)
 }
 
 // tryBody is a request's body, for one try: it stays open when that fails. At its end
