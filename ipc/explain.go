@@ -128,7 +128,7 @@ func (e *explanation) ofService(s supervisor.Service, now time.Time) {
 		e.hint = fmt.Sprintf("should two of %s not be able to run at once (a lock, a port, a database), write: reload: restart; else read what the new one wrote: stead logs %s", name, name)
 	}
 	if e.hint == "" && e.kind == "rejected" {
-		e.hint = hintFor(string(cause.Kind), cause.Text, name)
+		e.hint = hintFor(string(cause.Kind), cause, name)
 	}
 	if e.hint == "" {
 		e.hint = hintFor(e.kind, cause, name)
