@@ -60,7 +60,7 @@ func gatewaysOf() *Gateways {
 
 func published(port int) func(*Service) {
 	return func(s *Service) {
-		s.Plan.Proxied = true
+		s.Plan.Proxied, s.Plan.Drain = true, time.Millisecond // a silent gateway never says that it is drained
 		s.Published = []Published{{Port: "http", Number: port, Protocol: "http", Mode: ModeProxy}}
 	}
 }
@@ -72,10 +72,7 @@ func TestAPortIsAskedForAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		busy := &taken{until: began.Add(10 * time.Second)}
-		h := &home{t: t, store: newMemory(), runtime: fake.New(fake.Options{}), boot: "boot 1", doors: gatewaysOf()}
-		h.through = func(l fakeLink) Link { busy.fakeLink = l; return busy }
-		h.project = Project{ID: "shop-1", Name: "shop", Directory: "/src/shop", Services: map[string]Service{}}
-		h.begin([]Service{service("web", published(9001)), service("api", published(9002))})
+		h := newGatedHome(t, func(l fakeLink) Link { busy.fakeLink = l; return busy }, service("web", published(9001)), service("api", published(9002)))
 		h.up()
 		unreachable := func(p *Present) bool { return p.Unreachable[serviceName("shop-1", "web")] != supervisor.Cause{} }
 		h.eventually("the port is said to be taken", unreachable)
@@ -98,4 +95,43 @@ func TestAPortIsAskedForAgain(t *testing.T) {
 		}
 		h.detach()
 	})
+}
+
+func newGatedHome(t *testing.T, through func(fakeLink) Link, services ...Service) *home {
+	h := &home{t: t, store: newMemory(), runtime: fake.New(fake.Options{}), boot: "boot 1", doors: gatewaysOf(), through: through}
+	h.project = Project{ID: "shop-1", Name: "shop", Directory: "/src/shop", Services: map[string]Service{}}
+	h.begin(services)
+	return h
+}
+
+// TestALostStateReplacesNoGateway: it was stopped when the runtime told of it
+// before it told of the service that needs it.
+func TestALostStateReplacesNoGateway(t *testing.T) {
+	web := service("web", published(9001))
+	h := newGatedHome(t, nil, web)
+	h.up()
+	serves := func(p *Present) bool {
+		gateway := p.State.Service(gatewayName)
+		return phase("web", supervisor.PhaseReady)(p) && gateway.Phase() == supervisor.PhaseReady && p.State.Synced
+	}
+	h.eventually("it serves", serves)
+	// Now the gateway is told of first.
+	if err := h.Restart(context.Background(), []supervisor.Name{serviceName("shop-1", "web")}); err != nil {
+		t.Fatal(err)
+	}
+	second := func(p *Present) bool {
+		s := p.State.Service(serviceName("shop-1", "web"))
+		return serves(p) && s.Last == 2 && len(s.Generations) == 1
+	}
+	h.eventually("the second generation", second)
+	h.detach()
+	h.store = newMemory()
+	h.start()
+	h.eventually("all is found again", serves)
+	h.up()
+	h.eventually("it is as before", second)
+	if got := h.started(); !slices.Equal(slices.Sorted(slices.Values(got)), []string{"gateway/1", "web/1", "web/2"}) {
+		t.Errorf("started %v", got)
+	}
+	h.detach()
 }
