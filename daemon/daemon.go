@@ -200,10 +200,6 @@ func (d *Daemon) Stopped() <-chan struct{} { return d.stopped }
 func (d *Daemon) loop(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	if d.gateways != nil {
-		p := d.gateways.Project
-		d.turn(ctx, []message{{event: supervisor.Applied{Environment: Environment, Project: p.ID, Plans: plans(p)}}})
-	}
 	for {
 		facts := d.facts
 		if len(d.deferred) > 0 {

@@ -58,19 +58,32 @@ const (
 // whose ID no manifest can have.
 var gatewayName = supervisor.Name{Environment: Environment, Project: "stead", Service: "gateway"}
 
-// mind has the gateway up as long as a service needs it.
-func mind(now time.Time, next supervisor.State, commands []supervisor.Command) (supervisor.State, []supervisor.Command) {
-	gateway, ok := next.Services[gatewayName]
-	if !ok || gateway.Want.Up == anyProxied(next) {
+// mind has the gateway up as long as a service needs it. What it is to be is
+// said when the runtime has told what there is, where the memory of that was
+// lost: else one that runs would be nobody's, and replaced.
+func (d *Daemon) mind(now time.Time, next supervisor.State, commands []supervisor.Command) (supervisor.State, []supervisor.Command) {
+	if d.gateways == nil || next.Bereft {
 		return next, commands
 	}
-	next, more := supervisor.Step(next, now, supervisor.Wanted{Names: []supervisor.Name{gatewayName}, Up: !gateway.Want.Up, Keep: true})
-	return next, append(commands, more...)
+	step := func(e supervisor.Event) {
+		var more []supervisor.Command
+		next, more = supervisor.Step(next, now, e)
+		commands = append(commands, more...)
+	}
+	own := d.gateways.Project
+	known, ok := next.Services[gatewayName]
+	if !ok || known.Orphan || known.Gone || known.Plan.Revision != own.Services[gatewayName.Service].Plan.Revision {
+		step(supervisor.Applied{Environment: Environment, Project: own.ID, Plans: plans(own)})
+	}
+	if up := anyProxied(next); next.Services[gatewayName].Want.Up != up {
+		step(supervisor.Wanted{Names: []supervisor.Name{gatewayName}, Up: up, Keep: true})
+	}
+	return next, commands
 }
 
 func anyProxied(state supervisor.State) bool {
-	for _, s := range state.Services {
-		if (s.Plan.Proxied || s.Orphan) && attended(s) {
+	for name, s := range state.Services {
+		if (s.Plan.Proxied || s.Orphan) && name != gatewayName && attended(s) {
 			return true
 		}
 	}

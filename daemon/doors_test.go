@@ -174,3 +174,34 @@ func TestACallWakesAService(t *testing.T) {
 	gates.says(1, GatewayReport{Kind: GatewayUsed, Service: "shop-1/web", Last: time.Now()})
 	h.eventually("it sleeps", func(p *Present) bool { return p.State.Service(serviceName("shop-1", "web")).Asleep })
 }
+
+// TestALostStateReplacesNoGateway: it was stopped when the runtime told of it
+// before it told of the service that needs it.
+func TestALostStateReplacesNoGateway(t *testing.T) {
+	web := service("web", published(9001), func(s *Service) { s.Plan.Drain = time.Millisecond }) // no gateway says that it is drained
+	h, _ := newGatedHome(t, web)
+	serves := func(p *Present) bool {
+		gateway := p.State.Service(gatewayName)
+		return phase("web", supervisor.PhaseReady)(p) && gateway.Phase() == supervisor.PhaseReady && p.State.Synced
+	}
+	h.eventually("it serves", serves)
+	// Now the gateway is told of first.
+	if err := h.Restart(context.Background(), []supervisor.Name{serviceName("shop-1", "web")}); err != nil {
+		t.Fatal(err)
+	}
+	second := func(p *Present) bool {
+		s := p.State.Service(serviceName("shop-1", "web"))
+		return serves(p) && s.Last == 2 && len(s.Generations) == 1
+	}
+	h.eventually("the second generation", second)
+	h.detach()
+	h.store = newMemory()
+	h.start()
+	h.eventually("all is found again", serves)
+	h.up()
+	h.eventually("it is as before", second)
+	if got := h.started(); !slices.Equal(slices.Sorted(slices.Values(got)), []string{"gateway/1", "web/1", "web/2"}) {
+		t.Errorf("started %v", got)
+	}
+	h.detach()
+}

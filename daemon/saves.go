@@ -6,8 +6,12 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/stead-dev/stead/runtime"
 	"github.com/stead-dev/stead/supervisor"
@@ -384,6 +388,9 @@ func trigger(directory string, paths []string) string {
 	shown := slices.Min(paths)
 	if rel, err := filepath.Rel(directory, shown); err == nil && filepath.IsLocal(rel) {
 		shown = rel
+	}
+	if !utf8.ValidString(shown) || strings.ContainsFunc(shown, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		shown = strconv.Quote(shown) // it is to be one line, and valid
 	}
 	if len(paths) > 1 {
 		return fmt.Sprintf("%s and %d more changed", shown, len(paths)-1)

@@ -52,7 +52,7 @@ func (d *Daemon) turn(ctx context.Context, batch []message) {
 	d.settleDrained(dr)
 	d.settleIdle(dr)
 	next, commands := supervisor.Step(d.state, dr.now, dr.events...)
-	next, commands = mind(dr.now, next, commands)
+	next, commands = d.mind(dr.now, next, commands)
 	d.mend(next)
 	d.remember(dr, next)
 

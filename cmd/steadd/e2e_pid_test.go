@@ -41,12 +41,19 @@ func pidOf(ts *testscript.TestScript, what string) int {
 		} `json:"services"`
 	}
 	run(&status, "status", what, "--output", "json")
+	old := 0 // of a generation that goes
 	for _, s := range status.Services {
 		for _, i := range s.Instances {
-			if i.PID > 0 {
+			switch {
+			case i.PID > 0 && i.Phase != "draining" && i.Phase != "stopping":
 				return i.PID
+			case i.PID > 0:
+				old = i.PID
 			}
 		}
+	}
+	if old > 0 {
+		return old
 	}
 	ts.Fatalf("%s has no process", what)
 	return 0
