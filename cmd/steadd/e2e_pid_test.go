@@ -41,15 +41,18 @@ func pidOf(ts *testscript.TestScript, what string) int {
 		} `json:"services"`
 	}
 	run(&status, "status", what, "--output", "json")
+	pid := 0 // one that is on its way out may be there still, or its end not be known yet
 	for _, s := range status.Services {
 		for _, i := range s.Instances {
-			if i.PID > 0 {
-				return i.PID
+			if i.PID > 0 && (pid == 0 || i.Phase != "draining" && i.Phase != "stopping") {
+				pid = i.PID
 			}
 		}
 	}
-	ts.Fatalf("%s has no process", what)
-	return 0
+	if pid == 0 {
+		ts.Fatalf("%s has no process", what)
+	}
+	return pid
 }
 
 func freePort() int {
