@@ -96,12 +96,11 @@ services:
   web:
     command: [%q, exec, --headless, --listen=127.0.0.1:0, --accept-multiclient, %q, --, -listen]
     ports: {http: auto}
-    ready_timeout: 500ms
     restart: no
     watch: [web.txt]
 `, dlv, filepath.Join(bin, "service")))
 	h.write("web.txt", "")
-	up, code := h.stead("up", "-d", "--timeout", "2s") // it waits for somebody to say go on
+	up, code := h.stead("up", "-d", "--timeout", "1s") // it waits for somebody to say go on
 	if code != 4 {
 		t.Errorf("up ended with %d: %s", code, up)
 	}

@@ -3,6 +3,7 @@ package main_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -126,24 +127,30 @@ services:
   store: {command: service -listen, ports: {http: %d}, start: on-demand, idle: 1s}
 `, web, store))
 	h.ok("up", "-d")
-	var callers sync.WaitGroup
-	long := func(port int, service string) {
-		callers.Go(func() {
-			answer, err := ask(newClient(), fmt.Sprintf("http://127.0.0.1:%d/slow?for=8s", port))
-			if err != nil || !strings.HasSuffix(answer, "/"+service+"/1/0/1") {
-				t.Errorf("%s: %q, %v", service, answer, err)
-			}
-		})
-	}
 	if _, err := ask(newClient(), fmt.Sprintf("http://127.0.0.1:%d/", web)); err != nil {
 		t.Fatal(err)
 	}
-	long(store, "store") // runs, as web does
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	over := make(chan error, 1)
+	go func() { // ends with ctx
+		request, err := http.NewRequestWithContext(ctx, "GET", fmt.Sprintf("http://127.0.0.1:%d/slow?for=1h", store), nil)
+		if err == nil {
+			_, err = http.DefaultTransport.RoundTrip(request)
+		}
+		over <- err
+	}()
 	h.until("web sleeps", patience, func() bool { return h.status()["web"].Phase == "stopped" })
+	time.Sleep(2 * time.Second) // more than store's idle
+	select {
+	case err := <-over:
+		t.Errorf("the request was cut off: %v", err)
+	default:
+	}
 	if s := h.status()["store"]; s.Phase != "ready" {
 		t.Errorf("store sleeps under its caller: %+v", s)
 	}
-	callers.Wait()
+	leave()
 	h.until("store sleeps", patience, func() bool { return h.status()["store"].Phase == "stopped" })
 }
 

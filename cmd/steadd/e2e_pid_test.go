@@ -41,22 +41,18 @@ func pidOf(ts *testscript.TestScript, what string) int {
 		} `json:"services"`
 	}
 	run(&status, "status", what, "--output", "json")
-	old := 0 // of a generation that goes
+	pid := 0 // one that is on its way out may be there still, or its end not be known yet
 	for _, s := range status.Services {
 		for _, i := range s.Instances {
-			switch {
-			case i.PID > 0 && i.Phase != "draining" && i.Phase != "stopping":
-				return i.PID
-			case i.PID > 0:
-				old = i.PID
+			if i.PID > 0 && (pid == 0 || i.Phase != "draining" && i.Phase != "stopping") {
+				pid = i.PID
 			}
 		}
 	}
-	if old > 0 {
-		return old
+	if pid == 0 {
+		ts.Fatalf("%s has no process", what)
 	}
-	ts.Fatalf("%s has no process", what)
-	return 0
+	return pid
 }
 
 func freePort() int {
