@@ -92,6 +92,7 @@ type Server struct {
 	web     *http.Server
 	waiting atomic.Int64    // callers parked, of all services
 	leaving atomic.Bool     // Drain has begun
+	bare    chan struct{}   // poked when no service is left in the table
 	ending  <-chan struct{} // closed by Close: whoever waits gives up
 	end     context.CancelFunc
 	tasks   sync.WaitGroup
@@ -115,7 +116,7 @@ func New(o Options) (*Server, error) {
 	ctx, end := context.WithCancel(context.Background())
 	s := &Server{
 		log: o.Log, limits: o.Limits.orDefault(), reports: newBoard(),
-		ending: ctx.Done(), end: end, services: map[string]*service{}, changed: o.Changed,
+		bare: make(chan struct{}, 1), ending: ctx.Done(), end: end, services: map[string]*service{}, changed: o.Changed,
 	}
 	if s.changed == nil {
 		s.changed = func(int) {}
@@ -189,6 +190,9 @@ func (s *Server) apply(c Change, full bool, session uint64) error {
 		svc.set(entry)
 		s.reports.touch(svc)
 	}
+	if len(s.services) == 0 {
+		poke(s.bare)
+	}
 	s.rooms.want(c, gone, s.services)
 	s.changed(len(c.Set))
 	if s.disk != nil {
@@ -231,21 +235,16 @@ func (s *Server) Settle(ctx context.Context) error { return s.rooms.settle(ctx) 
 // it accepts no more, answers what is in flight and what still arrives on
 // kept-alive connections, each with the wish to close, and returns when no
 // connection is left or ctx has ended. Those that stay silent for linger are
-// closed. Close must follow; it cuts what is left.
+// closed, and at once when the table is empty: nobody can want to go on then.
+// Close must follow; it cuts what is left.
 func (s *Server) Drain(ctx context.Context, linger time.Duration) {
 	s.leaving.Store(true)
 	if s.disk != nil {
 		s.disk.stop() // the file is the successor's now
 	}
 	s.rooms.close()
-	patience := time.NewTimer(linger)
-	defer patience.Stop()
-	select {
-	case <-s.crowd.empty():
+	if !s.linger(ctx, linger) {
 		return
-	case <-ctx.Done():
-		return
-	case <-patience.C:
 	}
 	// Closes idle connections, and sends GOAWAY on those that speak HTTP/2.
 	_ = s.web.Shutdown(ctx)
@@ -253,6 +252,24 @@ func (s *Server) Drain(ctx context.Context, linger time.Duration) {
 	case <-s.crowd.empty():
 	case <-ctx.Done():
 	}
+}
+
+// linger waits for connections to end, and says whether some have not.
+func (s *Server) linger(ctx context.Context, limit time.Duration) bool {
+	patience := time.NewTimer(limit)
+	defer patience.Stop()
+	for len(s.Table()) > 0 {
+		select {
+		case <-s.crowd.empty():
+			return false
+		case <-ctx.Done():
+			return false
+		case <-s.bare: // or was so once
+		case <-patience.C:
+			return true
+		}
+	}
+	return true
 }
 
 // Close cuts every connection, and returns when all that the server has

@@ -180,3 +180,29 @@ func TestADrainingGatewayLeavesTheFileAlone(t *testing.T) {
 		t.Errorf("written: %s", text)
 	}
 }
+
+// TestAGatewayThatNobodyNeedsLeavesAtOnce: a browser that keeps its connection
+// had `stead down` wait for it.
+func TestAGatewayThatNobodyNeedsLeavesAtOnce(t *testing.T) {
+	var sp spine
+	socket := sp.bind(t, "shop/web/http")
+	b := serve(t, says("served"))
+	g := open(t, gateway.Options{Sockets: &sp})
+	g.route(t, entry(socket, gateway.HTTP, 1, b.address))
+	if _, body, _, err := get(caller(t, false), socket.Address); err != nil || body != "served" { // keeps it
+		t.Fatalf("%q, %v", body, err)
+	}
+	left := make(chan struct{})
+	go func() { defer close(left); g.Drain(t.Context(), time.Hour) }()
+	select {
+	case <-left:
+		t.Error("it does not wait for those whose service is routed")
+	case <-time.After(10 * time.Millisecond):
+	}
+	must(t, g.Apply(gateway.Change{Remove: []string{"shop/web"}}))
+	select {
+	case <-left:
+	case <-time.After(time.Minute):
+		t.Error("it waits for a connection that is idle")
+	}
+}
