@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // published is a homestead with an HTTP and a TCP service behind the gateway.
@@ -216,8 +218,8 @@ func TestARuntimeIsKilledUnderLoad(t *testing.T) {
 	}
 }
 
-// TestPortsAreFreeAfterwards at once: those of one project when that goes
-// down, all when everything stops.
+// TestPortsAreFreeAfterwards: those of one project when that goes down, all
+// when everything stops.
 func TestPortsAreFreeAfterwards(t *testing.T) {
 	h := newPublished(t)
 	other := calmPort(t)
@@ -256,15 +258,22 @@ func TestPortsAreFreeAfterwards(t *testing.T) {
 	}
 }
 
-// takeAndLeave binds a port in both families, and fails when it is not free.
+// takeAndLeave binds a port in both families, and fails when it does not become
+// free: the gateway lets go of it a moment after the last service has ended.
 func takeAndLeave(t *testing.T, port int) {
 	t.Helper()
 	for _, host := range []string{"127.0.0.1", "::1"} {
-		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
-		if err != nil {
-			t.Errorf("port %d is not free: %v", port, err)
-			continue
+		address := net.JoinHostPort(host, strconv.Itoa(port))
+		l, err := net.Listen("tcp", address)
+		for end := time.Now().Add(patience); errors.Is(err, syscall.EADDRINUSE) && time.Now().Before(end); l, err = net.Listen("tcp", address) {
+			time.Sleep(10 * time.Millisecond)
 		}
-		l.Close()
+		switch {
+		case err == nil:
+			_ = l.Close()
+		case errors.Is(err, syscall.EADDRNOTAVAIL): // a machine without IPv6
+		default:
+			t.Errorf("port %d is not free: %v", port, err)
+		}
 	}
 }
