@@ -93,6 +93,8 @@ type Daemon struct {
 	work        *queue
 	turned      time.Time     // when the last turn for facts ended
 	pause       time.Duration // after turned
+	counted     time.Time     // since when recent counts
+	recent      int           // facts that came in, in manyTime at most
 	wake        time.Time     // when time alone changes something; zero: never
 }
 
@@ -100,12 +102,15 @@ type Daemon struct {
 // facts cannot keep a request waiting for long.
 const batchLimit = 256
 
-// While facts keep coming in, a turn for them is followed by a pause of
+// While many facts come in, a turn for them is followed by a pause of
 // factShare times what it took, factPause at most: with a thousand services a
-// turn costs about the same for one fact as for fifty.
+// turn costs about the same for one fact as for fifty. One service that is
+// reloaded makes some ten facts, and nobody is to wait between those.
 const (
 	factShare = 10
 	factPause = 10 * time.Millisecond
+	manyFacts = 32
+	manyTime  = 100 * time.Millisecond
 )
 
 // flushDelay bounds how long a transition may wait for a commit of its own.
@@ -219,7 +224,7 @@ func (d *Daemon) loop(ctx context.Context) {
 			batch := d.gather(ctx, facts, m)
 			began := time.Now()
 			d.turn(ctx, batch)
-			d.rest(began)
+			d.rest(began, len(batch))
 		case <-timer.C:
 			d.turn(ctx, nil)
 		}
@@ -254,9 +259,15 @@ func (d *Daemon) gather(ctx context.Context, facts chan message, first message) 
 }
 
 // rest notes what a turn for facts has cost, and so when the next one is due.
-func (d *Daemon) rest(began time.Time) {
-	d.turned = time.Now()
-	d.pause = min(factShare*d.turned.Sub(began), factPause)
+func (d *Daemon) rest(began time.Time, facts int) {
+	if began.Sub(d.counted) > manyTime {
+		d.counted, d.recent = began, 0
+	}
+	d.recent += facts
+	d.turned, d.pause = time.Now(), 0
+	if d.recent > manyFacts {
+		d.pause = min(factShare*d.turned.Sub(began), factPause)
+	}
 }
 
 // drain takes what else is there, up to the batch limit.
