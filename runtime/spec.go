@@ -97,7 +97,7 @@ type Probe struct {
 	Command []string      `json:",omitempty"` // exec
 	Timeout time.Duration // of one attempt; 0: 1 s; not for log and notify
 
-	// Interval between attempts. Live: 0 is 10 s. Ready: 0 is 1 ms at first,
+	// Interval between attempts. Live: 0 is 10 s. Ready: 0 is 0.5 ms at first,
 	// growing to 250 ms, and nobody asks again after the first success; with
 	// an Interval tcp, http, grpc and exec go on being asked, and Ready{false}
 	// is reported after Failures in a row, Ready{true} after one success.

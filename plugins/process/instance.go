@@ -56,10 +56,9 @@ func (k *keeper) launch(id runtime.InstanceID) (*instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	if ports, err = k.settlePorts(id.Replica, ports); err != nil {
+	if err := k.vacant(ports); err != nil {
 		return nil, err
 	}
-	env = environment(k.spec, k.r.options.Environment, ports, id.String())
 	in := &instance{id: id, ports: ports, began: k.r.now()}
 	if env, err = in.prepare(k, env); err != nil {
 		return nil, err
@@ -138,38 +137,20 @@ func (r *Runtime) uproot(t *tree) int {
 
 // vacant fails when somebody else serves the port that the probe would ask:
 // the probe would call an instance ready that is not. Replicas that share a
-// port see each other there, and are not checked.
+// port see each other there, and are not checked; a private port is free.
 func (k *keeper) vacant(ports map[string]int) error {
 	probe := k.spec.Ready
 	if !probe.UsesPort() || len(k.state.replicas) > 1 {
 		return nil
 	}
 	port := ports[probe.Port]
-	if k.givenPort(port) || !taken(context.Background(), port) {
+	if k.privatePort(probe.Port) || k.givenPort(port) || !taken(context.Background(), port) {
 		return nil
 	}
 	if who := holder(func(a netip.AddrPort) bool { return int(a.Port()) == port }); who != "" {
 		return fmt.Errorf("port %d is already taken by %s", port, who)
 	}
 	return fmt.Errorf("port %d is already taken", port)
-}
-
-// portTries is how often private ports are taken anew. Somebody else, another
-// runtime for one, may have begun to listen on one since it was found free.
-const portTries = 3
-
-// settlePorts makes sure that nobody serves the port that is to be probed.
-func (k *keeper) settlePorts(replica int, ports map[string]int) (map[string]int, error) {
-	for try := 1; ; try++ {
-		err := k.vacant(ports)
-		if err == nil || try == portTries || !k.privatePort(k.spec.Ready.Port) {
-			return ports, err
-		}
-		k.leavePorts(replica)
-		if ports, err = k.takePorts(replica); err != nil {
-			return nil, err
-		}
-	}
 }
 
 func (k *keeper) privatePort(name string) bool {

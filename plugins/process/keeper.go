@@ -238,16 +238,6 @@ func (k *keeper) takePorts(replica int) (map[string]int, error) {
 
 // releasePorts is called when the generation is forgotten, after its end: until
 // then whoever was not told of that may still send somebody to its ports.
-// leavePorts gives up the private ports of one replica.
-func (k *keeper) leavePorts(replica int) {
-	for _, p := range k.spec.Ports {
-		if port := k.ports[replica][p.Name]; p.Number == 0 && port != 0 {
-			k.r.ports.release(port)
-			delete(k.ports[replica], p.Name)
-		}
-	}
-}
-
 func (k *keeper) releasePorts() {
 	for _, numbers := range k.ports {
 		for _, p := range k.spec.Ports {

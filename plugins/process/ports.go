@@ -6,6 +6,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -81,11 +82,20 @@ func (p *ports) release(port int) {
 	p.taken[port] = now.Add(portRest)
 }
 
+// free reports whether nobody listens on a port of the loopback. No process is
+// forked meanwhile: the child would keep the sockets open until it execs, and
+// whoever asks the port in that time would be answered.
 func free(port int) bool {
-	l, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-	if err != nil {
-		return false
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	for _, host := range loopback {
+		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+		switch {
+		case err == nil:
+			l.Close()
+		case errors.Is(err, syscall.EADDRINUSE) || host == loopback[0]: // else there is no IPv6
+			return false
+		}
 	}
-	l.Close()
 	return true
 }

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	probeFirst = time.Millisecond // between the first two attempts; each pause is a third longer than the one before,
+	probeFirst = time.Millisecond / 2 // between the first two attempts; each pause is a third longer than the one before,
 	// so that readiness is seen at most a quarter later than it came about
 	probeMost    = 250 * time.Millisecond
 	probeTimeout = time.Second // of one attempt
