@@ -37,7 +37,7 @@ func (o *owner) flush(p *project, now time.Time) {
 		}
 	}
 	first, last := p.settle.first, p.settle.last
-	p.settle = settle{}
+	p.settle = settle{told: now}
 	clear(p.dirty)
 	clear(p.gone)
 	o.judge(p, compact(changes), first, last, now)

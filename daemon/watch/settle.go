@@ -27,6 +27,7 @@ const (
 // settle decides when a project's changes have come to rest. Its zero value
 // has seen none.
 type settle struct {
+	told        time.Time // when changes were told last: what follows at once belongs to more
 	first, last time.Time
 	until       time.Time // not before
 	git         bool      // because git is at work
@@ -51,7 +52,7 @@ func (s *settle) due(paths int) time.Time {
 	}
 	quiet := quietStorm
 	switch {
-	case paths <= fewPaths:
+	case paths <= fewPaths && s.first.Sub(s.told) >= quietFew:
 		quiet = quietSave
 	case paths <= manyPaths:
 		quiet = quietFew

@@ -55,14 +55,14 @@ func TestSettle(t *testing.T) {
 		gone  bool
 		want  time.Duration
 	}{
-		"a save":                    {storm(1, 0), 1, 0, false, 4 * ms},
-		"a save in three steps":     {storm(3, ms), 1, 0, false, 6 * ms},
-		"a formatter":               {storm(20, 3*ms), 20, 0, false, 19*3*ms + 25*ms},
-		"a storm":                   {storm(200, 2*ms), 200, 0, false, 398*ms + 100*ms},
-		"a storm without end":       {storm(2000, 2*ms), 2000, 0, false, time.Second},
+		"a save":                    {storm(1, 0), 1, 0, false, 2 * ms},
+		"a save in three steps":     {storm(3, ms), 1, 0, false, 4 * ms},
+		"a formatter's first file":  {storm(20, 3*ms), 20, 0, false, 2 * ms},
+		"a storm":                   {storm(200, ms), 200, 0, false, 199*ms + 100*ms},
+		"a storm without end":       {storm(4000, ms), 4000, 0, false, time.Second},
 		"a file that is gone":       {storm(1, 0), 1, 0, true, 50 * ms},
-		"git at work":               {storm(1, 0), 1, 200 * ms, false, 204*ms + 25*ms},
-		"git at work for ever":      {storm(1, 0), 1, time.Hour, false, 5*time.Second + 4*ms},
+		"git at work":               {storm(1, 0), 1, 200 * ms, false, 202*ms + 25*ms},
+		"git at work for ever":      {storm(1, 0), 1, time.Hour, false, 5*time.Second + 2*ms},
 		"a storm in git's own time": {storm(1000, 2*ms), 1000, 2 * time.Second, false, 2*time.Second + 25*ms},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -72,6 +72,19 @@ func TestSettle(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// What comes just after a save that was told, as a formatter's next files, is
+// told together.
+func TestSettleAfterASave(t *testing.T) {
+	told := time.Unix(1e9, 0)
+	for gap, want := range map[time.Duration]time.Duration{time.Millisecond: quietFew, quietFew: quietSave, time.Hour: quietSave} {
+		s := settle{told: told}
+		s.note(told.Add(gap))
+		if got := s.due(1).Sub(s.last); got != want {
+			t.Errorf("after %v: %v, want %v", gap, got, want)
+		}
 	}
 }
 
