@@ -31,6 +31,7 @@ type options struct {
 	idle     int
 	mib      int
 	user     int
+	direct   bool
 	reloads  int
 	saves    int
 	files    int
@@ -52,6 +53,7 @@ func main() {
 	flags.IntVar(&o.rounds, "rounds", 3, "rounds of idle and logs")
 	flags.IntVar(&o.mib, "mib", 1024, "MiB of logs that one service writes, and that are searched")
 	flags.IntVar(&o.idle, "idle", 10, "seconds over which idle services are watched; the budget is over 60")
+	flags.BoolVar(&o.direct, "direct", false, "of status, crash and idle: services listen on their ports themselves, without the gateway")
 	flags.IntVar(&o.user, "user", 0, "run services and stead as this uid (needs root)")
 	flags.IntVar(&o.reloads, "reloads", 1000, "of lost: reloads under load")
 	flags.IntVar(&o.saves, "saves", 24, "of save and save-build: saves for each peer, and as many under load")

@@ -17,9 +17,13 @@ const firstPort = 21000
 func manifest(o options, n, port int, notify string) string {
 	var b strings.Builder
 	b.WriteString("name: bench\nservices:\n")
+	mode := ""
+	if o.direct {
+		mode = ", mode: self"
+	}
 	for i := range n {
-		fmt.Fprintf(&b, "  s%04d:\n    command: [%q, -listen, -notify, %q]\n    ports: {http: %d}\n    restart: {policy: always, limit: 100000}\n",
-			i, filepath.Join(o.bin, "service"), notify, port+i)
+		fmt.Fprintf(&b, "  s%04d:\n    command: [%q, -listen, -notify, %q]\n    ports: {http: {port: %d, protocol: http%s}}\n    restart: {policy: always, limit: 100000}\n",
+			i, filepath.Join(o.bin, "service"), notify, port+i, mode)
 	}
 	return b.String()
 }
