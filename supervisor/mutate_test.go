@@ -16,7 +16,7 @@ var faults = []struct{ name, from, to string }{
 	{"counts instances that are not ready", "if i.Ready {\n\t\t\tready++", "if i.Exit == \"\" {\n\t\t\tready++"},
 	{"stops the old one without a drain", "old.to(PhaseDraining, t.now)", "t.stop(e, old, false)"},
 	{"lets two drain", "t.stop(e, g, false) // at most one drains", "// nothing"},
-	{"never ends a drain", "e.Generations[i]; g.Phase == PhaseDraining", "e.Generations[i]; false && g.Phase == PhaseDraining"},
+	{"never ends a drain", "func (t *step) endDrains(e *edit) {\n\tfor i := range e.Generations {", "func (t *step) endDrains(e *edit) {\n\tfor i := range e.Generations[:0] {"},
 	{"forgets the drain in Wake", "drained = earlier(drained, g.Deadline)", "_ = g"},
 	{"forgets the slot limit in Wake", "if waits {", "if waits && false {"},
 	{"keeps a slot for ever", "&& now.Before(g.Since.Add(slotLimit))", ""},
