@@ -61,7 +61,9 @@ func (s *draft) readWatch() {
 			s.watchIgnore(f.value)
 		}
 		if f, ok := keys["poll"]; ok {
-			s.watch.Poll = s.boolean(f)
+			if s.watch.Poll = s.boolean(f); s.watch.Poll {
+				s.warn(f.key, "remove it: what has no events is noticed, and polled by itself", "watch: poll is not in effect yet")
+			}
 		}
 	}
 	if s.watch.Mode == "" && len(s.watch.Paths) > 0 {
