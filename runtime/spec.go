@@ -56,6 +56,44 @@ type Spec struct {
 	// is to replace one that serves, and must not be tried for ever. Not part
 	// of the hash.
 	Trial bool
+
+	// OneShot is done when its command has ended well: nobody reaches it, and
+	// nothing takes its place. The process runtime needs no word on that.
+	OneShot bool `json:",omitempty"`
+
+	// Of the rest a runtime that cannot do it refuses a spec as Unsupported.
+
+	// Image is what to run, as the runtime's registries know it. Empty where
+	// there is a Package, and for a runtime of processes.
+	Image string `json:",omitempty"`
+
+	// Package says how what lies in Dir becomes an image. The runtime makes it
+	// at Start, as another one makes its Snapshot: what was built later is of
+	// no concern to this generation. nil: Image is all there is.
+	Package *Package `json:",omitempty"`
+
+	// Data are directories that outlive generations: name -> absolute path at
+	// which the service finds it. No two generations use them at once.
+	Data map[string]string `json:",omitempty"`
+
+	// Secrets are names in Environment whose values are for nobody to read.
+	Secrets []string `json:",omitempty"`
+
+	Requests Limits `json:",omitzero"` // what is set aside for each instance; PIDs is not used
+
+	// Patch is what the contract has no words for, as the runtime defines it:
+	// for Kubernetes a JSON object of strategic-merge patches by kind,
+	// {"Deployment": {…}, "Service": {…}}.
+	Patch string `json:",omitempty"`
+}
+
+// Package is how files become an image: a layer of them upon a base. The same
+// files give the same digest, whenever and wherever they are packed.
+type Package struct {
+	Base      string   // the image below; empty: nothing but CA certificates and a place for temporary files
+	Files     []string // files and directories below Spec.Dir, relative to it; they keep their paths below Root
+	Root      string   // absolute, where Dir is in the image, and what runs finds as its directory
+	Platforms []string `json:",omitempty"` // "linux/arm64"; empty: what the environment's machines are
 }
 
 // Port is a port that a service listens on.
@@ -63,6 +101,10 @@ type Port struct {
 	Name     string // "http"; upper-cased in $PORT_HTTP
 	Number   int    // 0: the runtime picks a private one per instance
 	Protocol string // "http", "tcp"
+
+	// Published is the number by which a runtime that routes traffic itself
+	// has callers reach the service. 0: Number, or one of the runtime's choice.
+	Published int `json:",omitempty"`
 }
 
 // Limits are for the whole tree of one instance, what it runs beside it (an

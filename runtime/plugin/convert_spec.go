@@ -20,7 +20,8 @@ func specToProto(s runtime.Spec) *runtimepb.Spec {
 		ReadyTimeout: int64(s.ReadyTimeout),
 		Live:         probeToProto(s.Live),
 		SuccessCodes: numbers[int64](s.SuccessCodes),
-		Limits:       &runtimepb.Limits{Memory: s.Limits.Memory, MilliCpu: int64(s.Limits.MilliCPU), Pids: int64(s.Limits.PIDs)},
+		Limits:       limitsToProto(s.Limits),
+		Requests:     limitsToProto(s.Requests),
 		Restart: &runtimepb.Restart{
 			Policy: string(s.Restart.Policy), Min: int64(s.Restart.Min), Max: int64(s.Restart.Max),
 			Limit: int64(s.Restart.Limit), Window: int64(s.Restart.Window),
@@ -28,12 +29,19 @@ func specToProto(s runtime.Spec) *runtimepb.Spec {
 		Stop:     &runtimepb.StopPolicy{Signal: s.Stop.Signal, Grace: int64(s.Stop.Grace)},
 		Snapshot: s.Snapshot,
 		Trial:    s.Trial,
-	}
-	for name, value := range s.Environment {
-		p.Environment = append(p.Environment, &runtimepb.Variable{Name: []byte(name), Value: []byte(value)})
+		OneShot:  s.OneShot,
+		Image:    text(s.Image),
+		Package:  packageToProto(s.Package),
+		Secrets:  bytesToProto(s.Secrets),
+		Patch:    []byte(s.Patch),
+
+		Environment: variablesToProto(s.Environment),
+		Data:        variablesToProto(s.Data),
 	}
 	for _, port := range s.Ports {
-		p.Ports = append(p.Ports, &runtimepb.Port{Name: port.Name, Number: int64(port.Number), Protocol: port.Protocol})
+		p.Ports = append(p.Ports, &runtimepb.Port{
+			Name: port.Name, Number: int64(port.Number), Protocol: port.Protocol, Published: int64(port.Published),
+		})
 	}
 	p.Sockets = socketsToProto(s.Sockets)
 	return p
@@ -52,25 +60,69 @@ func specFromProto(p *runtimepb.Spec) runtime.Spec {
 		ReadyTimeout: time.Duration(p.GetReadyTimeout()),
 		Live:         probeFromProto(p.GetLive()),
 		SuccessCodes: numbers[int](p.GetSuccessCodes()),
-		Limits: runtime.Limits{
-			Memory: p.GetLimits().GetMemory(), MilliCPU: int(p.GetLimits().GetMilliCpu()), PIDs: int(p.GetLimits().GetPids()),
-		},
-		Restart:  restartFromProto(p.GetRestart()),
-		Stop:     runtime.Stop{Signal: p.GetStop().GetSignal(), Grace: time.Duration(p.GetStop().GetGrace())},
-		Snapshot: p.GetSnapshot(),
-		Trial:    p.GetTrial(),
-	}
-	if len(p.GetEnvironment()) > 0 {
-		s.Environment = make(map[string]string, len(p.GetEnvironment()))
-	}
-	for _, v := range p.GetEnvironment() {
-		s.Environment[string(v.GetName())] = string(v.GetValue())
+		Limits:       limitsFromProto(p.GetLimits()),
+		Requests:     limitsFromProto(p.GetRequests()),
+		Restart:      restartFromProto(p.GetRestart()),
+		Stop:         runtime.Stop{Signal: p.GetStop().GetSignal(), Grace: time.Duration(p.GetStop().GetGrace())},
+		Snapshot:     p.GetSnapshot(),
+		Trial:        p.GetTrial(),
+		OneShot:      p.GetOneShot(),
+		Image:        p.GetImage(),
+		Package:      packageFromProto(p.GetPackage()),
+		Secrets:      bytesFromProto(p.GetSecrets()),
+		Patch:        string(p.GetPatch()),
+
+		Environment: variablesFromProto(p.GetEnvironment()),
+		Data:        variablesFromProto(p.GetData()),
 	}
 	for _, port := range p.GetPorts() {
-		s.Ports = append(s.Ports, runtime.Port{Name: port.GetName(), Number: int(port.GetNumber()), Protocol: port.GetProtocol()})
+		s.Ports = append(s.Ports, runtime.Port{
+			Name: port.GetName(), Number: int(port.GetNumber()), Protocol: port.GetProtocol(), Published: int(port.GetPublished()),
+		})
 	}
 	s.Sockets = socketsFromProto(p.GetSockets())
 	return s
+}
+
+func limitsToProto(l runtime.Limits) *runtimepb.Limits {
+	return &runtimepb.Limits{Memory: l.Memory, MilliCpu: int64(l.MilliCPU), Pids: int64(l.PIDs)}
+}
+
+func limitsFromProto(p *runtimepb.Limits) runtime.Limits {
+	return runtime.Limits{Memory: p.GetMemory(), MilliCPU: int(p.GetMilliCpu()), PIDs: int(p.GetPids())}
+}
+
+func packageToProto(p *runtime.Package) *runtimepb.Package {
+	if p == nil {
+		return nil
+	}
+	return &runtimepb.Package{Base: text(p.Base), Files: bytesToProto(p.Files), Root: []byte(p.Root), Platforms: p.Platforms}
+}
+
+func packageFromProto(p *runtimepb.Package) *runtime.Package {
+	if p == nil {
+		return nil
+	}
+	return &runtime.Package{Base: p.GetBase(), Files: bytesFromProto(p.GetFiles()), Root: string(p.GetRoot()), Platforms: p.GetPlatforms()}
+}
+
+func variablesToProto(m map[string]string) []*runtimepb.Variable {
+	var out []*runtimepb.Variable
+	for name, value := range m {
+		out = append(out, &runtimepb.Variable{Name: []byte(name), Value: []byte(value)})
+	}
+	return out
+}
+
+func variablesFromProto(list []*runtimepb.Variable) map[string]string {
+	if len(list) == 0 {
+		return nil
+	}
+	m := make(map[string]string, len(list))
+	for _, v := range list {
+		m[string(v.GetName())] = string(v.GetValue())
+	}
+	return m
 }
 
 // numbers converts between the widths of Go and of the wire.

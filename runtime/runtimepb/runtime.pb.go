@@ -142,7 +142,7 @@ func (x Event_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Event_Kind.Descriptor instead.
 func (Event_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{23, 0}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{24, 0}
 }
 
 type GenerationStatus_Phase int32
@@ -203,7 +203,7 @@ func (x GenerationStatus_Phase) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use GenerationStatus_Phase.Descriptor instead.
 func (GenerationStatus_Phase) EnumDescriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{24, 0}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{25, 0}
 }
 
 // ErrorDetail is attached to the status of a call that failed.
@@ -748,6 +748,13 @@ type Spec struct {
 	SuccessCodes  []int64                `protobuf:"varint,17,rep,packed,name=success_codes,json=successCodes,proto3" json:"success_codes,omitempty"`
 	Limits        *Limits                `protobuf:"bytes,18,opt,name=limits,proto3" json:"limits,omitempty"`
 	Sockets       []*Socket              `protobuf:"bytes,19,rep,name=sockets,proto3" json:"sockets,omitempty"`
+	OneShot       bool                   `protobuf:"varint,20,opt,name=one_shot,json=oneShot,proto3" json:"one_shot,omitempty"`
+	Image         string                 `protobuf:"bytes,21,opt,name=image,proto3" json:"image,omitempty"`
+	Package       *Package               `protobuf:"bytes,22,opt,name=package,proto3" json:"package,omitempty"`
+	Data          []*Variable            `protobuf:"bytes,23,rep,name=data,proto3" json:"data,omitempty"`
+	Secrets       [][]byte               `protobuf:"bytes,24,rep,name=secrets,proto3" json:"secrets,omitempty"`
+	Requests      *Limits                `protobuf:"bytes,25,opt,name=requests,proto3" json:"requests,omitempty"`
+	Patch         []byte                 `protobuf:"bytes,26,opt,name=patch,proto3" json:"patch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -915,6 +922,123 @@ func (x *Spec) GetSockets() []*Socket {
 	return nil
 }
 
+func (x *Spec) GetOneShot() bool {
+	if x != nil {
+		return x.OneShot
+	}
+	return false
+}
+
+func (x *Spec) GetImage() string {
+	if x != nil {
+		return x.Image
+	}
+	return ""
+}
+
+func (x *Spec) GetPackage() *Package {
+	if x != nil {
+		return x.Package
+	}
+	return nil
+}
+
+func (x *Spec) GetData() []*Variable {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *Spec) GetSecrets() [][]byte {
+	if x != nil {
+		return x.Secrets
+	}
+	return nil
+}
+
+func (x *Spec) GetRequests() *Limits {
+	if x != nil {
+		return x.Requests
+	}
+	return nil
+}
+
+func (x *Spec) GetPatch() []byte {
+	if x != nil {
+		return x.Patch
+	}
+	return nil
+}
+
+type Package struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Base          string                 `protobuf:"bytes,1,opt,name=base,proto3" json:"base,omitempty"`
+	Files         [][]byte               `protobuf:"bytes,2,rep,name=files,proto3" json:"files,omitempty"`
+	Root          []byte                 `protobuf:"bytes,3,opt,name=root,proto3" json:"root,omitempty"`
+	Platforms     []string               `protobuf:"bytes,4,rep,name=platforms,proto3" json:"platforms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Package) Reset() {
+	*x = Package{}
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Package) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Package) ProtoMessage() {}
+
+func (x *Package) ProtoReflect() protoreflect.Message {
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Package.ProtoReflect.Descriptor instead.
+func (*Package) Descriptor() ([]byte, []int) {
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Package) GetBase() string {
+	if x != nil {
+		return x.Base
+	}
+	return ""
+}
+
+func (x *Package) GetFiles() [][]byte {
+	if x != nil {
+		return x.Files
+	}
+	return nil
+}
+
+func (x *Package) GetRoot() []byte {
+	if x != nil {
+		return x.Root
+	}
+	return nil
+}
+
+func (x *Package) GetPlatforms() []string {
+	if x != nil {
+		return x.Platforms
+	}
+	return nil
+}
+
 type Limits struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Memory        int64                  `protobuf:"varint,1,opt,name=memory,proto3" json:"memory,omitempty"`
@@ -926,7 +1050,7 @@ type Limits struct {
 
 func (x *Limits) Reset() {
 	*x = Limits{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[11]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -938,7 +1062,7 @@ func (x *Limits) String() string {
 func (*Limits) ProtoMessage() {}
 
 func (x *Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[11]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -951,7 +1075,7 @@ func (x *Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limits.ProtoReflect.Descriptor instead.
 func (*Limits) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{11}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Limits) GetMemory() int64 {
@@ -985,7 +1109,7 @@ type Variable struct {
 
 func (x *Variable) Reset() {
 	*x = Variable{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[12]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -997,7 +1121,7 @@ func (x *Variable) String() string {
 func (*Variable) ProtoMessage() {}
 
 func (x *Variable) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[12]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1010,7 +1134,7 @@ func (x *Variable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Variable.ProtoReflect.Descriptor instead.
 func (*Variable) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{12}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Variable) GetName() []byte {
@@ -1032,13 +1156,14 @@ type Port struct {
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	Number        int64                  `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
 	Protocol      string                 `protobuf:"bytes,3,opt,name=protocol,proto3" json:"protocol,omitempty"`
+	Published     int64                  `protobuf:"varint,4,opt,name=published,proto3" json:"published,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Port) Reset() {
 	*x = Port{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[13]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1050,7 +1175,7 @@ func (x *Port) String() string {
 func (*Port) ProtoMessage() {}
 
 func (x *Port) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[13]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1063,7 +1188,7 @@ func (x *Port) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Port.ProtoReflect.Descriptor instead.
 func (*Port) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{13}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Port) GetName() string {
@@ -1087,6 +1212,13 @@ func (x *Port) GetProtocol() string {
 	return ""
 }
 
+func (x *Port) GetPublished() int64 {
+	if x != nil {
+		return x.Published
+	}
+	return 0
+}
+
 type Probe struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
@@ -1104,7 +1236,7 @@ type Probe struct {
 
 func (x *Probe) Reset() {
 	*x = Probe{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[14]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1116,7 +1248,7 @@ func (x *Probe) String() string {
 func (*Probe) ProtoMessage() {}
 
 func (x *Probe) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[14]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1129,7 +1261,7 @@ func (x *Probe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Probe.ProtoReflect.Descriptor instead.
 func (*Probe) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{14}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Probe) GetKind() string {
@@ -1208,7 +1340,7 @@ type Restart struct {
 
 func (x *Restart) Reset() {
 	*x = Restart{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[15]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1220,7 +1352,7 @@ func (x *Restart) String() string {
 func (*Restart) ProtoMessage() {}
 
 func (x *Restart) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[15]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1233,7 +1365,7 @@ func (x *Restart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Restart.ProtoReflect.Descriptor instead.
 func (*Restart) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{15}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Restart) GetPolicy() string {
@@ -1281,7 +1413,7 @@ type StopPolicy struct {
 
 func (x *StopPolicy) Reset() {
 	*x = StopPolicy{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[16]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1293,7 +1425,7 @@ func (x *StopPolicy) String() string {
 func (*StopPolicy) ProtoMessage() {}
 
 func (x *StopPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[16]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1306,7 +1438,7 @@ func (x *StopPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopPolicy.ProtoReflect.Descriptor instead.
 func (*StopPolicy) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{16}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *StopPolicy) GetSignal() string {
@@ -1335,7 +1467,7 @@ type StopRequest struct {
 
 func (x *StopRequest) Reset() {
 	*x = StopRequest{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[17]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1347,7 +1479,7 @@ func (x *StopRequest) String() string {
 func (*StopRequest) ProtoMessage() {}
 
 func (x *StopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[17]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1360,7 +1492,7 @@ func (x *StopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopRequest.ProtoReflect.Descriptor instead.
 func (*StopRequest) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{17}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *StopRequest) GetId() *ID {
@@ -1399,7 +1531,7 @@ type StopResponse struct {
 
 func (x *StopResponse) Reset() {
 	*x = StopResponse{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[18]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1411,7 +1543,7 @@ func (x *StopResponse) String() string {
 func (*StopResponse) ProtoMessage() {}
 
 func (x *StopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[18]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1424,7 +1556,7 @@ func (x *StopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopResponse.ProtoReflect.Descriptor instead.
 func (*StopResponse) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{18}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{19}
 }
 
 type RouteRequest struct {
@@ -1436,7 +1568,7 @@ type RouteRequest struct {
 
 func (x *RouteRequest) Reset() {
 	*x = RouteRequest{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[19]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1448,7 +1580,7 @@ func (x *RouteRequest) String() string {
 func (*RouteRequest) ProtoMessage() {}
 
 func (x *RouteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[19]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1461,7 +1593,7 @@ func (x *RouteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RouteRequest.ProtoReflect.Descriptor instead.
 func (*RouteRequest) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{19}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RouteRequest) GetId() *ID {
@@ -1479,7 +1611,7 @@ type RouteResponse struct {
 
 func (x *RouteResponse) Reset() {
 	*x = RouteResponse{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[20]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1491,7 +1623,7 @@ func (x *RouteResponse) String() string {
 func (*RouteResponse) ProtoMessage() {}
 
 func (x *RouteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[20]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1504,7 +1636,7 @@ func (x *RouteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RouteResponse.ProtoReflect.Descriptor instead.
 func (*RouteResponse) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{20}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{21}
 }
 
 type WatchRequest struct {
@@ -1515,7 +1647,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[21]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1527,7 +1659,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[21]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1540,7 +1672,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{21}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{22}
 }
 
 type WatchResponse struct {
@@ -1552,7 +1684,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[22]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1564,7 +1696,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[22]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1577,7 +1709,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{22}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *WatchResponse) GetEvent() *Event {
@@ -1605,7 +1737,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[23]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1617,7 +1749,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[23]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1630,7 +1762,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{23}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Event) GetSequence() uint64 {
@@ -1718,7 +1850,7 @@ type GenerationStatus struct {
 
 func (x *GenerationStatus) Reset() {
 	*x = GenerationStatus{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[24]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1730,7 +1862,7 @@ func (x *GenerationStatus) String() string {
 func (*GenerationStatus) ProtoMessage() {}
 
 func (x *GenerationStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[24]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1743,7 +1875,7 @@ func (x *GenerationStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerationStatus.ProtoReflect.Descriptor instead.
 func (*GenerationStatus) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{24}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GenerationStatus) GetPhase() GenerationStatus_Phase {
@@ -1805,7 +1937,7 @@ type Started struct {
 
 func (x *Started) Reset() {
 	*x = Started{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[25]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1817,7 +1949,7 @@ func (x *Started) String() string {
 func (*Started) ProtoMessage() {}
 
 func (x *Started) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[25]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1830,7 +1962,7 @@ func (x *Started) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Started.ProtoReflect.Descriptor instead.
 func (*Started) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{25}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Started) GetPid() int64 {
@@ -1857,7 +1989,7 @@ type Readiness struct {
 
 func (x *Readiness) Reset() {
 	*x = Readiness{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[26]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1869,7 +2001,7 @@ func (x *Readiness) String() string {
 func (*Readiness) ProtoMessage() {}
 
 func (x *Readiness) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[26]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1882,7 +2014,7 @@ func (x *Readiness) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Readiness.ProtoReflect.Descriptor instead.
 func (*Readiness) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{26}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Readiness) GetReady() bool {
@@ -1916,7 +2048,7 @@ type Exit struct {
 
 func (x *Exit) Reset() {
 	*x = Exit{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[27]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1928,7 +2060,7 @@ func (x *Exit) String() string {
 func (*Exit) ProtoMessage() {}
 
 func (x *Exit) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[27]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1941,7 +2073,7 @@ func (x *Exit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Exit.ProtoReflect.Descriptor instead.
 func (*Exit) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{27}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Exit) GetCode() int64 {
@@ -2016,7 +2148,7 @@ type ForgetRequest struct {
 
 func (x *ForgetRequest) Reset() {
 	*x = ForgetRequest{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[28]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2028,7 +2160,7 @@ func (x *ForgetRequest) String() string {
 func (*ForgetRequest) ProtoMessage() {}
 
 func (x *ForgetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[28]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2041,7 +2173,7 @@ func (x *ForgetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetRequest.ProtoReflect.Descriptor instead.
 func (*ForgetRequest) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{28}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ForgetRequest) GetSequence() uint64 {
@@ -2059,7 +2191,7 @@ type ForgetResponse struct {
 
 func (x *ForgetResponse) Reset() {
 	*x = ForgetResponse{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[29]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2071,7 +2203,7 @@ func (x *ForgetResponse) String() string {
 func (*ForgetResponse) ProtoMessage() {}
 
 func (x *ForgetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[29]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2084,7 +2216,7 @@ func (x *ForgetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetResponse.ProtoReflect.Descriptor instead.
 func (*ForgetResponse) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{29}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{30}
 }
 
 type LogsRequest struct {
@@ -2106,7 +2238,7 @@ type LogsRequest struct {
 
 func (x *LogsRequest) Reset() {
 	*x = LogsRequest{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[30]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2118,7 +2250,7 @@ func (x *LogsRequest) String() string {
 func (*LogsRequest) ProtoMessage() {}
 
 func (x *LogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[30]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2131,7 +2263,7 @@ func (x *LogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsRequest.ProtoReflect.Descriptor instead.
 func (*LogsRequest) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{30}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *LogsRequest) GetEnvironment() string {
@@ -2222,7 +2354,7 @@ type LogsResponse struct {
 
 func (x *LogsResponse) Reset() {
 	*x = LogsResponse{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[31]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2234,7 +2366,7 @@ func (x *LogsResponse) String() string {
 func (*LogsResponse) ProtoMessage() {}
 
 func (x *LogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[31]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2247,7 +2379,7 @@ func (x *LogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsResponse.ProtoReflect.Descriptor instead.
 func (*LogsResponse) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{31}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *LogsResponse) GetBlocks() []*LogBlock {
@@ -2272,7 +2404,7 @@ type LogBlock struct {
 
 func (x *LogBlock) Reset() {
 	*x = LogBlock{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[32]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2284,7 +2416,7 @@ func (x *LogBlock) String() string {
 func (*LogBlock) ProtoMessage() {}
 
 func (x *LogBlock) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[32]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2297,7 +2429,7 @@ func (x *LogBlock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogBlock.ProtoReflect.Descriptor instead.
 func (*LogBlock) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{32}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *LogBlock) GetService() string {
@@ -2361,7 +2493,7 @@ type TerminalRequest struct {
 
 func (x *TerminalRequest) Reset() {
 	*x = TerminalRequest{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[33]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2373,7 +2505,7 @@ func (x *TerminalRequest) String() string {
 func (*TerminalRequest) ProtoMessage() {}
 
 func (x *TerminalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[33]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2386,7 +2518,7 @@ func (x *TerminalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerminalRequest.ProtoReflect.Descriptor instead.
 func (*TerminalRequest) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{33}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *TerminalRequest) GetOpen() *TerminalOpen {
@@ -2428,7 +2560,7 @@ type TerminalOpen struct {
 
 func (x *TerminalOpen) Reset() {
 	*x = TerminalOpen{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[34]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2440,7 +2572,7 @@ func (x *TerminalOpen) String() string {
 func (*TerminalOpen) ProtoMessage() {}
 
 func (x *TerminalOpen) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[34]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2453,7 +2585,7 @@ func (x *TerminalOpen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerminalOpen.ProtoReflect.Descriptor instead.
 func (*TerminalOpen) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{34}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *TerminalOpen) GetAttach() *InstanceID {
@@ -2487,7 +2619,7 @@ type Size struct {
 
 func (x *Size) Reset() {
 	*x = Size{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[35]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2499,7 +2631,7 @@ func (x *Size) String() string {
 func (*Size) ProtoMessage() {}
 
 func (x *Size) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[35]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2512,7 +2644,7 @@ func (x *Size) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Size.ProtoReflect.Descriptor instead.
 func (*Size) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{35}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Size) GetColumns() int64 {
@@ -2540,7 +2672,7 @@ type TerminalResponse struct {
 
 func (x *TerminalResponse) Reset() {
 	*x = TerminalResponse{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[36]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2552,7 +2684,7 @@ func (x *TerminalResponse) String() string {
 func (*TerminalResponse) ProtoMessage() {}
 
 func (x *TerminalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[36]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2565,7 +2697,7 @@ func (x *TerminalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerminalResponse.ProtoReflect.Descriptor instead.
 func (*TerminalResponse) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{36}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *TerminalResponse) GetData() []byte {
@@ -2599,7 +2731,7 @@ type Socket struct {
 
 func (x *Socket) Reset() {
 	*x = Socket{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[37]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2611,7 +2743,7 @@ func (x *Socket) String() string {
 func (*Socket) ProtoMessage() {}
 
 func (x *Socket) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[37]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2624,7 +2756,7 @@ func (x *Socket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Socket.ProtoReflect.Descriptor instead.
 func (*Socket) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{37}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Socket) GetName() []byte {
@@ -2650,7 +2782,7 @@ type ListenRequest struct {
 
 func (x *ListenRequest) Reset() {
 	*x = ListenRequest{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[38]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2662,7 +2794,7 @@ func (x *ListenRequest) String() string {
 func (*ListenRequest) ProtoMessage() {}
 
 func (x *ListenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[38]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2675,7 +2807,7 @@ func (x *ListenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenRequest.ProtoReflect.Descriptor instead.
 func (*ListenRequest) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{38}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ListenRequest) GetSockets() []*Socket {
@@ -2694,7 +2826,7 @@ type ListenResponse struct {
 
 func (x *ListenResponse) Reset() {
 	*x = ListenResponse{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[39]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2706,7 +2838,7 @@ func (x *ListenResponse) String() string {
 func (*ListenResponse) ProtoMessage() {}
 
 func (x *ListenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[39]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2719,7 +2851,7 @@ func (x *ListenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenResponse.ProtoReflect.Descriptor instead.
 func (*ListenResponse) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{39}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ListenResponse) GetSockets() []*SocketStatus {
@@ -2741,7 +2873,7 @@ type SocketStatus struct {
 
 func (x *SocketStatus) Reset() {
 	*x = SocketStatus{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[40]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2753,7 +2885,7 @@ func (x *SocketStatus) String() string {
 func (*SocketStatus) ProtoMessage() {}
 
 func (x *SocketStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[40]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2766,7 +2898,7 @@ func (x *SocketStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SocketStatus.ProtoReflect.Descriptor instead.
 func (*SocketStatus) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{40}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *SocketStatus) GetSocket() *Socket {
@@ -2807,7 +2939,7 @@ type SignalRequest struct {
 
 func (x *SignalRequest) Reset() {
 	*x = SignalRequest{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[41]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2819,7 +2951,7 @@ func (x *SignalRequest) String() string {
 func (*SignalRequest) ProtoMessage() {}
 
 func (x *SignalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[41]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2832,7 +2964,7 @@ func (x *SignalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalRequest.ProtoReflect.Descriptor instead.
 func (*SignalRequest) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{41}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *SignalRequest) GetId() *ID {
@@ -2857,7 +2989,7 @@ type SignalResponse struct {
 
 func (x *SignalResponse) Reset() {
 	*x = SignalResponse{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[42]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2869,7 +3001,7 @@ func (x *SignalResponse) String() string {
 func (*SignalResponse) ProtoMessage() {}
 
 func (x *SignalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[42]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2882,7 +3014,7 @@ func (x *SignalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalResponse.ProtoReflect.Descriptor instead.
 func (*SignalResponse) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{42}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{43}
 }
 
 type InspectRequest struct {
@@ -2894,7 +3026,7 @@ type InspectRequest struct {
 
 func (x *InspectRequest) Reset() {
 	*x = InspectRequest{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[43]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2906,7 +3038,7 @@ func (x *InspectRequest) String() string {
 func (*InspectRequest) ProtoMessage() {}
 
 func (x *InspectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[43]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2919,7 +3051,7 @@ func (x *InspectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRequest.ProtoReflect.Descriptor instead.
 func (*InspectRequest) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{43}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *InspectRequest) GetIds() []*ID {
@@ -2938,7 +3070,7 @@ type InspectResponse struct {
 
 func (x *InspectResponse) Reset() {
 	*x = InspectResponse{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[44]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2950,7 +3082,7 @@ func (x *InspectResponse) String() string {
 func (*InspectResponse) ProtoMessage() {}
 
 func (x *InspectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[44]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2963,7 +3095,7 @@ func (x *InspectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectResponse.ProtoReflect.Descriptor instead.
 func (*InspectResponse) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{44}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *InspectResponse) GetInstances() []*Inspection {
@@ -2983,7 +3115,7 @@ type Inspection struct {
 
 func (x *Inspection) Reset() {
 	*x = Inspection{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[45]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2995,7 +3127,7 @@ func (x *Inspection) String() string {
 func (*Inspection) ProtoMessage() {}
 
 func (x *Inspection) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[45]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3008,7 +3140,7 @@ func (x *Inspection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Inspection.ProtoReflect.Descriptor instead.
 func (*Inspection) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{45}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Inspection) GetInstance() *InstanceID {
@@ -3033,7 +3165,7 @@ type ShutdownRequest struct {
 
 func (x *ShutdownRequest) Reset() {
 	*x = ShutdownRequest{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[46]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3045,7 +3177,7 @@ func (x *ShutdownRequest) String() string {
 func (*ShutdownRequest) ProtoMessage() {}
 
 func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[46]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3058,7 +3190,7 @@ func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownRequest.ProtoReflect.Descriptor instead.
 func (*ShutdownRequest) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{46}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{47}
 }
 
 type ShutdownResponse struct {
@@ -3069,7 +3201,7 @@ type ShutdownResponse struct {
 
 func (x *ShutdownResponse) Reset() {
 	*x = ShutdownResponse{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[47]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3081,7 +3213,7 @@ func (x *ShutdownResponse) String() string {
 func (*ShutdownResponse) ProtoMessage() {}
 
 func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[47]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3094,7 +3226,7 @@ func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownResponse.ProtoReflect.Descriptor instead.
 func (*ShutdownResponse) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{47}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{48}
 }
 
 var File_runtime_runtimepb_runtime_proto protoreflect.FileDescriptor
@@ -3134,7 +3266,7 @@ const file_runtime_runtimepb_runtime_proto_rawDesc = "" +
 	"\fStartRequest\x12*\n" +
 	"\x04spec\x18\x01 \x01(\v2\x16.stead.runtime.v1.SpecR\x04spec\"A\n" +
 	"\rStartResponse\x120\n" +
-	"\x06handle\x18\x01 \x01(\v2\x18.stead.runtime.v1.HandleR\x06handle\"\xd1\x05\n" +
+	"\x06handle\x18\x01 \x01(\v2\x18.stead.runtime.v1.HandleR\x06handle\"\xcd\a\n" +
 	"\x04Spec\x12$\n" +
 	"\x02id\x18\x01 \x01(\v2\x14.stead.runtime.v1.IDR\x02id\x12\x10\n" +
 	"\x03log\x18\x02 \x01(\tR\x03log\x12\x18\n" +
@@ -3155,18 +3287,31 @@ const file_runtime_runtimepb_runtime_proto_rawDesc = "" +
 	"\x04live\x18\x10 \x01(\v2\x17.stead.runtime.v1.ProbeR\x04live\x12#\n" +
 	"\rsuccess_codes\x18\x11 \x03(\x03R\fsuccessCodes\x120\n" +
 	"\x06limits\x18\x12 \x01(\v2\x18.stead.runtime.v1.LimitsR\x06limits\x122\n" +
-	"\asockets\x18\x13 \x03(\v2\x18.stead.runtime.v1.SocketR\asockets\"Q\n" +
+	"\asockets\x18\x13 \x03(\v2\x18.stead.runtime.v1.SocketR\asockets\x12\x19\n" +
+	"\bone_shot\x18\x14 \x01(\bR\aoneShot\x12\x14\n" +
+	"\x05image\x18\x15 \x01(\tR\x05image\x123\n" +
+	"\apackage\x18\x16 \x01(\v2\x19.stead.runtime.v1.PackageR\apackage\x12.\n" +
+	"\x04data\x18\x17 \x03(\v2\x1a.stead.runtime.v1.VariableR\x04data\x12\x18\n" +
+	"\asecrets\x18\x18 \x03(\fR\asecrets\x124\n" +
+	"\brequests\x18\x19 \x01(\v2\x18.stead.runtime.v1.LimitsR\brequests\x12\x14\n" +
+	"\x05patch\x18\x1a \x01(\fR\x05patch\"e\n" +
+	"\aPackage\x12\x12\n" +
+	"\x04base\x18\x01 \x01(\tR\x04base\x12\x14\n" +
+	"\x05files\x18\x02 \x03(\fR\x05files\x12\x12\n" +
+	"\x04root\x18\x03 \x01(\fR\x04root\x12\x1c\n" +
+	"\tplatforms\x18\x04 \x03(\tR\tplatforms\"Q\n" +
 	"\x06Limits\x12\x16\n" +
 	"\x06memory\x18\x01 \x01(\x03R\x06memory\x12\x1b\n" +
 	"\tmilli_cpu\x18\x02 \x01(\x03R\bmilliCpu\x12\x12\n" +
 	"\x04pids\x18\x03 \x01(\x03R\x04pids\"4\n" +
 	"\bVariable\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\fR\x04name\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\fR\x05value\"N\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value\"l\n" +
 	"\x04Port\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x03R\x06number\x12\x1a\n" +
-	"\bprotocol\x18\x03 \x01(\tR\bprotocol\"\xdd\x01\n" +
+	"\bprotocol\x18\x03 \x01(\tR\bprotocol\x12\x1c\n" +
+	"\tpublished\x18\x04 \x01(\x03R\tpublished\"\xdd\x01\n" +
 	"\x05Probe\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04port\x18\x02 \x01(\tR\x04port\x12\x12\n" +
@@ -3361,7 +3506,7 @@ func file_runtime_runtimepb_runtime_proto_rawDescGZIP() []byte {
 }
 
 var file_runtime_runtimepb_runtime_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_runtime_runtimepb_runtime_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
+var file_runtime_runtimepb_runtime_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
 var file_runtime_runtimepb_runtime_proto_goTypes = []any{
 	(Stream)(0),                 // 0: stead.runtime.v1.Stream
 	(Event_Kind)(0),             // 1: stead.runtime.v1.Event.Kind
@@ -3377,120 +3522,124 @@ var file_runtime_runtimepb_runtime_proto_goTypes = []any{
 	(*StartRequest)(nil),        // 11: stead.runtime.v1.StartRequest
 	(*StartResponse)(nil),       // 12: stead.runtime.v1.StartResponse
 	(*Spec)(nil),                // 13: stead.runtime.v1.Spec
-	(*Limits)(nil),              // 14: stead.runtime.v1.Limits
-	(*Variable)(nil),            // 15: stead.runtime.v1.Variable
-	(*Port)(nil),                // 16: stead.runtime.v1.Port
-	(*Probe)(nil),               // 17: stead.runtime.v1.Probe
-	(*Restart)(nil),             // 18: stead.runtime.v1.Restart
-	(*StopPolicy)(nil),          // 19: stead.runtime.v1.StopPolicy
-	(*StopRequest)(nil),         // 20: stead.runtime.v1.StopRequest
-	(*StopResponse)(nil),        // 21: stead.runtime.v1.StopResponse
-	(*RouteRequest)(nil),        // 22: stead.runtime.v1.RouteRequest
-	(*RouteResponse)(nil),       // 23: stead.runtime.v1.RouteResponse
-	(*WatchRequest)(nil),        // 24: stead.runtime.v1.WatchRequest
-	(*WatchResponse)(nil),       // 25: stead.runtime.v1.WatchResponse
-	(*Event)(nil),               // 26: stead.runtime.v1.Event
-	(*GenerationStatus)(nil),    // 27: stead.runtime.v1.GenerationStatus
-	(*Started)(nil),             // 28: stead.runtime.v1.Started
-	(*Readiness)(nil),           // 29: stead.runtime.v1.Readiness
-	(*Exit)(nil),                // 30: stead.runtime.v1.Exit
-	(*ForgetRequest)(nil),       // 31: stead.runtime.v1.ForgetRequest
-	(*ForgetResponse)(nil),      // 32: stead.runtime.v1.ForgetResponse
-	(*LogsRequest)(nil),         // 33: stead.runtime.v1.LogsRequest
-	(*LogsResponse)(nil),        // 34: stead.runtime.v1.LogsResponse
-	(*LogBlock)(nil),            // 35: stead.runtime.v1.LogBlock
-	(*TerminalRequest)(nil),     // 36: stead.runtime.v1.TerminalRequest
-	(*TerminalOpen)(nil),        // 37: stead.runtime.v1.TerminalOpen
-	(*Size)(nil),                // 38: stead.runtime.v1.Size
-	(*TerminalResponse)(nil),    // 39: stead.runtime.v1.TerminalResponse
-	(*Socket)(nil),              // 40: stead.runtime.v1.Socket
-	(*ListenRequest)(nil),       // 41: stead.runtime.v1.ListenRequest
-	(*ListenResponse)(nil),      // 42: stead.runtime.v1.ListenResponse
-	(*SocketStatus)(nil),        // 43: stead.runtime.v1.SocketStatus
-	(*SignalRequest)(nil),       // 44: stead.runtime.v1.SignalRequest
-	(*SignalResponse)(nil),      // 45: stead.runtime.v1.SignalResponse
-	(*InspectRequest)(nil),      // 46: stead.runtime.v1.InspectRequest
-	(*InspectResponse)(nil),     // 47: stead.runtime.v1.InspectResponse
-	(*Inspection)(nil),          // 48: stead.runtime.v1.Inspection
-	(*ShutdownRequest)(nil),     // 49: stead.runtime.v1.ShutdownRequest
-	(*ShutdownResponse)(nil),    // 50: stead.runtime.v1.ShutdownResponse
-	nil,                         // 51: stead.runtime.v1.Started.EndpointsEntry
+	(*Package)(nil),             // 14: stead.runtime.v1.Package
+	(*Limits)(nil),              // 15: stead.runtime.v1.Limits
+	(*Variable)(nil),            // 16: stead.runtime.v1.Variable
+	(*Port)(nil),                // 17: stead.runtime.v1.Port
+	(*Probe)(nil),               // 18: stead.runtime.v1.Probe
+	(*Restart)(nil),             // 19: stead.runtime.v1.Restart
+	(*StopPolicy)(nil),          // 20: stead.runtime.v1.StopPolicy
+	(*StopRequest)(nil),         // 21: stead.runtime.v1.StopRequest
+	(*StopResponse)(nil),        // 22: stead.runtime.v1.StopResponse
+	(*RouteRequest)(nil),        // 23: stead.runtime.v1.RouteRequest
+	(*RouteResponse)(nil),       // 24: stead.runtime.v1.RouteResponse
+	(*WatchRequest)(nil),        // 25: stead.runtime.v1.WatchRequest
+	(*WatchResponse)(nil),       // 26: stead.runtime.v1.WatchResponse
+	(*Event)(nil),               // 27: stead.runtime.v1.Event
+	(*GenerationStatus)(nil),    // 28: stead.runtime.v1.GenerationStatus
+	(*Started)(nil),             // 29: stead.runtime.v1.Started
+	(*Readiness)(nil),           // 30: stead.runtime.v1.Readiness
+	(*Exit)(nil),                // 31: stead.runtime.v1.Exit
+	(*ForgetRequest)(nil),       // 32: stead.runtime.v1.ForgetRequest
+	(*ForgetResponse)(nil),      // 33: stead.runtime.v1.ForgetResponse
+	(*LogsRequest)(nil),         // 34: stead.runtime.v1.LogsRequest
+	(*LogsResponse)(nil),        // 35: stead.runtime.v1.LogsResponse
+	(*LogBlock)(nil),            // 36: stead.runtime.v1.LogBlock
+	(*TerminalRequest)(nil),     // 37: stead.runtime.v1.TerminalRequest
+	(*TerminalOpen)(nil),        // 38: stead.runtime.v1.TerminalOpen
+	(*Size)(nil),                // 39: stead.runtime.v1.Size
+	(*TerminalResponse)(nil),    // 40: stead.runtime.v1.TerminalResponse
+	(*Socket)(nil),              // 41: stead.runtime.v1.Socket
+	(*ListenRequest)(nil),       // 42: stead.runtime.v1.ListenRequest
+	(*ListenResponse)(nil),      // 43: stead.runtime.v1.ListenResponse
+	(*SocketStatus)(nil),        // 44: stead.runtime.v1.SocketStatus
+	(*SignalRequest)(nil),       // 45: stead.runtime.v1.SignalRequest
+	(*SignalResponse)(nil),      // 46: stead.runtime.v1.SignalResponse
+	(*InspectRequest)(nil),      // 47: stead.runtime.v1.InspectRequest
+	(*InspectResponse)(nil),     // 48: stead.runtime.v1.InspectResponse
+	(*Inspection)(nil),          // 49: stead.runtime.v1.Inspection
+	(*ShutdownRequest)(nil),     // 50: stead.runtime.v1.ShutdownRequest
+	(*ShutdownResponse)(nil),    // 51: stead.runtime.v1.ShutdownResponse
+	nil,                         // 52: stead.runtime.v1.Started.EndpointsEntry
 }
 var file_runtime_runtimepb_runtime_proto_depIdxs = []int32{
 	4,  // 0: stead.runtime.v1.InstanceID.id:type_name -> stead.runtime.v1.ID
 	13, // 1: stead.runtime.v1.StartRequest.spec:type_name -> stead.runtime.v1.Spec
 	6,  // 2: stead.runtime.v1.StartResponse.handle:type_name -> stead.runtime.v1.Handle
 	4,  // 3: stead.runtime.v1.Spec.id:type_name -> stead.runtime.v1.ID
-	15, // 4: stead.runtime.v1.Spec.environment:type_name -> stead.runtime.v1.Variable
-	16, // 5: stead.runtime.v1.Spec.ports:type_name -> stead.runtime.v1.Port
-	17, // 6: stead.runtime.v1.Spec.ready:type_name -> stead.runtime.v1.Probe
-	18, // 7: stead.runtime.v1.Spec.restart:type_name -> stead.runtime.v1.Restart
-	19, // 8: stead.runtime.v1.Spec.stop:type_name -> stead.runtime.v1.StopPolicy
-	17, // 9: stead.runtime.v1.Spec.live:type_name -> stead.runtime.v1.Probe
-	14, // 10: stead.runtime.v1.Spec.limits:type_name -> stead.runtime.v1.Limits
-	40, // 11: stead.runtime.v1.Spec.sockets:type_name -> stead.runtime.v1.Socket
-	4,  // 12: stead.runtime.v1.StopRequest.id:type_name -> stead.runtime.v1.ID
-	4,  // 13: stead.runtime.v1.RouteRequest.id:type_name -> stead.runtime.v1.ID
-	26, // 14: stead.runtime.v1.WatchResponse.event:type_name -> stead.runtime.v1.Event
-	1,  // 15: stead.runtime.v1.Event.kind:type_name -> stead.runtime.v1.Event.Kind
-	4,  // 16: stead.runtime.v1.Event.id:type_name -> stead.runtime.v1.ID
-	5,  // 17: stead.runtime.v1.Event.instance:type_name -> stead.runtime.v1.InstanceID
-	27, // 18: stead.runtime.v1.Event.generation:type_name -> stead.runtime.v1.GenerationStatus
-	28, // 19: stead.runtime.v1.Event.started:type_name -> stead.runtime.v1.Started
-	29, // 20: stead.runtime.v1.Event.ready:type_name -> stead.runtime.v1.Readiness
-	30, // 21: stead.runtime.v1.Event.exit:type_name -> stead.runtime.v1.Exit
-	2,  // 22: stead.runtime.v1.GenerationStatus.phase:type_name -> stead.runtime.v1.GenerationStatus.Phase
-	6,  // 23: stead.runtime.v1.GenerationStatus.handle:type_name -> stead.runtime.v1.Handle
-	51, // 24: stead.runtime.v1.Started.endpoints:type_name -> stead.runtime.v1.Started.EndpointsEntry
-	0,  // 25: stead.runtime.v1.LogsRequest.stream:type_name -> stead.runtime.v1.Stream
-	35, // 26: stead.runtime.v1.LogsResponse.blocks:type_name -> stead.runtime.v1.LogBlock
-	5,  // 27: stead.runtime.v1.LogBlock.instance:type_name -> stead.runtime.v1.InstanceID
-	0,  // 28: stead.runtime.v1.LogBlock.stream:type_name -> stead.runtime.v1.Stream
-	37, // 29: stead.runtime.v1.TerminalRequest.open:type_name -> stead.runtime.v1.TerminalOpen
-	38, // 30: stead.runtime.v1.TerminalRequest.resize:type_name -> stead.runtime.v1.Size
-	5,  // 31: stead.runtime.v1.TerminalOpen.attach:type_name -> stead.runtime.v1.InstanceID
-	13, // 32: stead.runtime.v1.TerminalOpen.run:type_name -> stead.runtime.v1.Spec
-	38, // 33: stead.runtime.v1.TerminalOpen.size:type_name -> stead.runtime.v1.Size
-	0,  // 34: stead.runtime.v1.TerminalResponse.stream:type_name -> stead.runtime.v1.Stream
-	30, // 35: stead.runtime.v1.TerminalResponse.exit:type_name -> stead.runtime.v1.Exit
-	40, // 36: stead.runtime.v1.ListenRequest.sockets:type_name -> stead.runtime.v1.Socket
-	43, // 37: stead.runtime.v1.ListenResponse.sockets:type_name -> stead.runtime.v1.SocketStatus
-	40, // 38: stead.runtime.v1.SocketStatus.socket:type_name -> stead.runtime.v1.Socket
-	4,  // 39: stead.runtime.v1.SignalRequest.id:type_name -> stead.runtime.v1.ID
-	4,  // 40: stead.runtime.v1.InspectRequest.ids:type_name -> stead.runtime.v1.ID
-	48, // 41: stead.runtime.v1.InspectResponse.instances:type_name -> stead.runtime.v1.Inspection
-	5,  // 42: stead.runtime.v1.Inspection.instance:type_name -> stead.runtime.v1.InstanceID
-	7,  // 43: stead.runtime.v1.Runtime.Describe:input_type -> stead.runtime.v1.DescribeRequest
-	9,  // 44: stead.runtime.v1.Runtime.Hold:input_type -> stead.runtime.v1.HoldRequest
-	11, // 45: stead.runtime.v1.Runtime.Start:input_type -> stead.runtime.v1.StartRequest
-	20, // 46: stead.runtime.v1.Runtime.Stop:input_type -> stead.runtime.v1.StopRequest
-	22, // 47: stead.runtime.v1.Runtime.Route:input_type -> stead.runtime.v1.RouteRequest
-	24, // 48: stead.runtime.v1.Runtime.Watch:input_type -> stead.runtime.v1.WatchRequest
-	31, // 49: stead.runtime.v1.Runtime.Forget:input_type -> stead.runtime.v1.ForgetRequest
-	33, // 50: stead.runtime.v1.Runtime.Logs:input_type -> stead.runtime.v1.LogsRequest
-	36, // 51: stead.runtime.v1.Runtime.Terminal:input_type -> stead.runtime.v1.TerminalRequest
-	41, // 52: stead.runtime.v1.Runtime.Listen:input_type -> stead.runtime.v1.ListenRequest
-	44, // 53: stead.runtime.v1.Runtime.Signal:input_type -> stead.runtime.v1.SignalRequest
-	46, // 54: stead.runtime.v1.Runtime.Inspect:input_type -> stead.runtime.v1.InspectRequest
-	49, // 55: stead.runtime.v1.Runtime.Shutdown:input_type -> stead.runtime.v1.ShutdownRequest
-	8,  // 56: stead.runtime.v1.Runtime.Describe:output_type -> stead.runtime.v1.DescribeResponse
-	10, // 57: stead.runtime.v1.Runtime.Hold:output_type -> stead.runtime.v1.HoldResponse
-	12, // 58: stead.runtime.v1.Runtime.Start:output_type -> stead.runtime.v1.StartResponse
-	21, // 59: stead.runtime.v1.Runtime.Stop:output_type -> stead.runtime.v1.StopResponse
-	23, // 60: stead.runtime.v1.Runtime.Route:output_type -> stead.runtime.v1.RouteResponse
-	25, // 61: stead.runtime.v1.Runtime.Watch:output_type -> stead.runtime.v1.WatchResponse
-	32, // 62: stead.runtime.v1.Runtime.Forget:output_type -> stead.runtime.v1.ForgetResponse
-	34, // 63: stead.runtime.v1.Runtime.Logs:output_type -> stead.runtime.v1.LogsResponse
-	39, // 64: stead.runtime.v1.Runtime.Terminal:output_type -> stead.runtime.v1.TerminalResponse
-	42, // 65: stead.runtime.v1.Runtime.Listen:output_type -> stead.runtime.v1.ListenResponse
-	45, // 66: stead.runtime.v1.Runtime.Signal:output_type -> stead.runtime.v1.SignalResponse
-	47, // 67: stead.runtime.v1.Runtime.Inspect:output_type -> stead.runtime.v1.InspectResponse
-	50, // 68: stead.runtime.v1.Runtime.Shutdown:output_type -> stead.runtime.v1.ShutdownResponse
-	56, // [56:69] is the sub-list for method output_type
-	43, // [43:56] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	16, // 4: stead.runtime.v1.Spec.environment:type_name -> stead.runtime.v1.Variable
+	17, // 5: stead.runtime.v1.Spec.ports:type_name -> stead.runtime.v1.Port
+	18, // 6: stead.runtime.v1.Spec.ready:type_name -> stead.runtime.v1.Probe
+	19, // 7: stead.runtime.v1.Spec.restart:type_name -> stead.runtime.v1.Restart
+	20, // 8: stead.runtime.v1.Spec.stop:type_name -> stead.runtime.v1.StopPolicy
+	18, // 9: stead.runtime.v1.Spec.live:type_name -> stead.runtime.v1.Probe
+	15, // 10: stead.runtime.v1.Spec.limits:type_name -> stead.runtime.v1.Limits
+	41, // 11: stead.runtime.v1.Spec.sockets:type_name -> stead.runtime.v1.Socket
+	14, // 12: stead.runtime.v1.Spec.package:type_name -> stead.runtime.v1.Package
+	16, // 13: stead.runtime.v1.Spec.data:type_name -> stead.runtime.v1.Variable
+	15, // 14: stead.runtime.v1.Spec.requests:type_name -> stead.runtime.v1.Limits
+	4,  // 15: stead.runtime.v1.StopRequest.id:type_name -> stead.runtime.v1.ID
+	4,  // 16: stead.runtime.v1.RouteRequest.id:type_name -> stead.runtime.v1.ID
+	27, // 17: stead.runtime.v1.WatchResponse.event:type_name -> stead.runtime.v1.Event
+	1,  // 18: stead.runtime.v1.Event.kind:type_name -> stead.runtime.v1.Event.Kind
+	4,  // 19: stead.runtime.v1.Event.id:type_name -> stead.runtime.v1.ID
+	5,  // 20: stead.runtime.v1.Event.instance:type_name -> stead.runtime.v1.InstanceID
+	28, // 21: stead.runtime.v1.Event.generation:type_name -> stead.runtime.v1.GenerationStatus
+	29, // 22: stead.runtime.v1.Event.started:type_name -> stead.runtime.v1.Started
+	30, // 23: stead.runtime.v1.Event.ready:type_name -> stead.runtime.v1.Readiness
+	31, // 24: stead.runtime.v1.Event.exit:type_name -> stead.runtime.v1.Exit
+	2,  // 25: stead.runtime.v1.GenerationStatus.phase:type_name -> stead.runtime.v1.GenerationStatus.Phase
+	6,  // 26: stead.runtime.v1.GenerationStatus.handle:type_name -> stead.runtime.v1.Handle
+	52, // 27: stead.runtime.v1.Started.endpoints:type_name -> stead.runtime.v1.Started.EndpointsEntry
+	0,  // 28: stead.runtime.v1.LogsRequest.stream:type_name -> stead.runtime.v1.Stream
+	36, // 29: stead.runtime.v1.LogsResponse.blocks:type_name -> stead.runtime.v1.LogBlock
+	5,  // 30: stead.runtime.v1.LogBlock.instance:type_name -> stead.runtime.v1.InstanceID
+	0,  // 31: stead.runtime.v1.LogBlock.stream:type_name -> stead.runtime.v1.Stream
+	38, // 32: stead.runtime.v1.TerminalRequest.open:type_name -> stead.runtime.v1.TerminalOpen
+	39, // 33: stead.runtime.v1.TerminalRequest.resize:type_name -> stead.runtime.v1.Size
+	5,  // 34: stead.runtime.v1.TerminalOpen.attach:type_name -> stead.runtime.v1.InstanceID
+	13, // 35: stead.runtime.v1.TerminalOpen.run:type_name -> stead.runtime.v1.Spec
+	39, // 36: stead.runtime.v1.TerminalOpen.size:type_name -> stead.runtime.v1.Size
+	0,  // 37: stead.runtime.v1.TerminalResponse.stream:type_name -> stead.runtime.v1.Stream
+	31, // 38: stead.runtime.v1.TerminalResponse.exit:type_name -> stead.runtime.v1.Exit
+	41, // 39: stead.runtime.v1.ListenRequest.sockets:type_name -> stead.runtime.v1.Socket
+	44, // 40: stead.runtime.v1.ListenResponse.sockets:type_name -> stead.runtime.v1.SocketStatus
+	41, // 41: stead.runtime.v1.SocketStatus.socket:type_name -> stead.runtime.v1.Socket
+	4,  // 42: stead.runtime.v1.SignalRequest.id:type_name -> stead.runtime.v1.ID
+	4,  // 43: stead.runtime.v1.InspectRequest.ids:type_name -> stead.runtime.v1.ID
+	49, // 44: stead.runtime.v1.InspectResponse.instances:type_name -> stead.runtime.v1.Inspection
+	5,  // 45: stead.runtime.v1.Inspection.instance:type_name -> stead.runtime.v1.InstanceID
+	7,  // 46: stead.runtime.v1.Runtime.Describe:input_type -> stead.runtime.v1.DescribeRequest
+	9,  // 47: stead.runtime.v1.Runtime.Hold:input_type -> stead.runtime.v1.HoldRequest
+	11, // 48: stead.runtime.v1.Runtime.Start:input_type -> stead.runtime.v1.StartRequest
+	21, // 49: stead.runtime.v1.Runtime.Stop:input_type -> stead.runtime.v1.StopRequest
+	23, // 50: stead.runtime.v1.Runtime.Route:input_type -> stead.runtime.v1.RouteRequest
+	25, // 51: stead.runtime.v1.Runtime.Watch:input_type -> stead.runtime.v1.WatchRequest
+	32, // 52: stead.runtime.v1.Runtime.Forget:input_type -> stead.runtime.v1.ForgetRequest
+	34, // 53: stead.runtime.v1.Runtime.Logs:input_type -> stead.runtime.v1.LogsRequest
+	37, // 54: stead.runtime.v1.Runtime.Terminal:input_type -> stead.runtime.v1.TerminalRequest
+	42, // 55: stead.runtime.v1.Runtime.Listen:input_type -> stead.runtime.v1.ListenRequest
+	45, // 56: stead.runtime.v1.Runtime.Signal:input_type -> stead.runtime.v1.SignalRequest
+	47, // 57: stead.runtime.v1.Runtime.Inspect:input_type -> stead.runtime.v1.InspectRequest
+	50, // 58: stead.runtime.v1.Runtime.Shutdown:input_type -> stead.runtime.v1.ShutdownRequest
+	8,  // 59: stead.runtime.v1.Runtime.Describe:output_type -> stead.runtime.v1.DescribeResponse
+	10, // 60: stead.runtime.v1.Runtime.Hold:output_type -> stead.runtime.v1.HoldResponse
+	12, // 61: stead.runtime.v1.Runtime.Start:output_type -> stead.runtime.v1.StartResponse
+	22, // 62: stead.runtime.v1.Runtime.Stop:output_type -> stead.runtime.v1.StopResponse
+	24, // 63: stead.runtime.v1.Runtime.Route:output_type -> stead.runtime.v1.RouteResponse
+	26, // 64: stead.runtime.v1.Runtime.Watch:output_type -> stead.runtime.v1.WatchResponse
+	33, // 65: stead.runtime.v1.Runtime.Forget:output_type -> stead.runtime.v1.ForgetResponse
+	35, // 66: stead.runtime.v1.Runtime.Logs:output_type -> stead.runtime.v1.LogsResponse
+	40, // 67: stead.runtime.v1.Runtime.Terminal:output_type -> stead.runtime.v1.TerminalResponse
+	43, // 68: stead.runtime.v1.Runtime.Listen:output_type -> stead.runtime.v1.ListenResponse
+	46, // 69: stead.runtime.v1.Runtime.Signal:output_type -> stead.runtime.v1.SignalResponse
+	48, // 70: stead.runtime.v1.Runtime.Inspect:output_type -> stead.runtime.v1.InspectResponse
+	51, // 71: stead.runtime.v1.Runtime.Shutdown:output_type -> stead.runtime.v1.ShutdownResponse
+	59, // [59:72] is the sub-list for method output_type
+	46, // [46:59] is the sub-list for method input_type
+	46, // [46:46] is the sub-list for extension type_name
+	46, // [46:46] is the sub-list for extension extendee
+	0,  // [0:46] is the sub-list for field type_name
 }
 
 func init() { file_runtime_runtimepb_runtime_proto_init() }
@@ -3504,7 +3653,7 @@ func file_runtime_runtimepb_runtime_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_runtime_runtimepb_runtime_proto_rawDesc), len(file_runtime_runtimepb_runtime_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   49,
+			NumMessages:   50,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
