@@ -1,0 +1,354 @@
+package image
+
+import (
+	"archive/tar"
+	"context"
+	"debug/elf"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/validate"
+
+	"github.com/stead-dev/stead/runtime"
+)
+
+// listing returns what an image's layers hold, a line for each entry.
+func listing(t *testing.T, img v1.Image) []string {
+	t.Helper()
+	layers, err := img.Layers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for i, l := range layers {
+		r, err := l.Uncompressed()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		for in := tar.NewReader(r); ; {
+			h, err := in.Next()
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !h.ModTime.Equal(time.Unix(0, 0)) {
+				t.Errorf("%s is of %v", h.Name, h.ModTime)
+			}
+			lines = append(lines, strings.TrimSpace(fmt.Sprintf("%d %04o %d %s %s", i, h.Mode, h.Uid, h.Name, h.Linkname)))
+		}
+	}
+	return lines
+}
+
+func makeImage(t *testing.T, p *Packer, spec runtime.Spec) *product {
+	t.Helper()
+	m, err := p.make(context.Background(), spec)
+	if err != nil {
+		t.Fatalf("make: %v", err)
+	}
+	return m
+}
+
+func TestImage(t *testing.T) {
+	dir := project(t)
+	if err := os.Symlink("index.html", filepath.Join(dir, "web/home.html")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("nowhere", filepath.Join(dir, "web/dangling")); err != nil {
+		t.Fatal(err)
+	}
+	img := makeImage(t, newPacker(t, Options{}), specOf(dir)).images[0]
+	want := []string{
+		"0 0755 0 etc/", "0 0644 0 etc/group", "0 0644 0 etc/passwd", "0 0755 0 home/", "0 0700 65532 home/nonroot/", "0 1777 0 tmp/",
+		"1 0755 0 app/", "1 0755 0 app/bin/", "1 0755 0 app/web/", "1 0777 0 app/web/dangling nowhere", "1 0777 0 app/web/home.html index.html",
+		"1 0644 0 app/web/index.html", "1 0755 0 app/web/run.sh",
+		"2 0755 0 app/", "2 0755 0 app/bin/", "2 0755 0 app/bin/api",
+	}
+	if diff := cmp.Diff(want, listing(t, img)); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+	if err := validate.Image(img); err != nil {
+		t.Errorf("the image is not sound: %v", err)
+	}
+	cfg, err := img.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := cfg.Config
+	if c.User != "65532:65532" || c.WorkingDir != "/app" || !slices.Equal(c.Entrypoint, []string{"/app/bin/api"}) || !slices.Equal(c.Cmd, []string{"-v"}) || !slices.Equal(c.Env, []string{defaultPath}) {
+		t.Errorf("configuration: %+v", c)
+	}
+	if c.Labels[annotation+"title"] != "api" || cfg.Architecture != "amd64" || cfg.OS != "linux" {
+		t.Errorf("configuration: %+v", cfg)
+	}
+}
+
+func TestCertificates(t *testing.T) {
+	p := newPacker(t, Options{})
+	certs := filepath.Join(t.TempDir(), "certs.pem")
+	write(t, filepath.Dir(certs), "certs.pem", []byte("-----BEGIN"), 0o600)
+	p.certs = []string{"/nonexistent", certs}
+	img := makeImage(t, p, specOf(project(t))).images[0]
+	if l := listing(t, img); !slices.Contains(l, "0 0644 0 etc/ssl/certs/ca-certificates.crt") {
+		t.Errorf("no certificates in %q", l)
+	}
+}
+
+// TestSameFilesSameDigest: times, the directory, what is said twice and the
+// machine's order of files are not in the image.
+func TestSameFilesSameDigest(t *testing.T) {
+	first := build(t, newPacker(t, Options{}), specOf(project(t)))
+	dir := project(t)
+	for _, name := range []string{"bin/api", "web/index.html", "web"} {
+		if err := os.Chtimes(filepath.Join(dir, name), old, old); err != nil {
+			t.Fatal(err)
+		}
+	}
+	spec := specOf(dir)
+	spec.ID.Number, spec.ID.Project, spec.ID.Environment = 9, "shop-2", "staging"
+	spec.Command[0] = filepath.Join(dir, "bin/api")
+	spec.Package.Files = []string{"web/run.sh", "./web/", "bin", "web"}
+	if second := build(t, newPacker(t, Options{}), spec); first.Digest != second.Digest {
+		t.Errorf("digests differ: %+v and %+v", first, second)
+	}
+	write(t, dir, "bin/api", amd64("two"), 0o755)
+	if third := build(t, newPacker(t, Options{}), spec); first.Digest == third.Digest {
+		t.Error("another program, and the same digest")
+	}
+}
+
+func TestSourceDate(t *testing.T) {
+	t.Setenv("SOURCE_DATE_EPOCH", "1700000000")
+	if p := newPacker(t, Options{}); p.epoch.Unix() != 1700000000 {
+		t.Errorf("epoch %v", p.epoch)
+	}
+	t.Setenv("SOURCE_DATE_EPOCH", "yesterday")
+	if _, err := New(Options{Cache: t.TempDir()}); !errors.Is(err, runtime.Invalid) {
+		t.Errorf("err = %v", err)
+	}
+}
+
+func TestPlatforms(t *testing.T) {
+	dir := project(t)
+	write(t, dir, "bin/api.linux-arm64", arm64("one"), 0o755)
+	spec := specOf(dir)
+	spec.Package.Platforms = []string{"linux/arm64", "linux/amd64", "linux/arm64"}
+	m := makeImage(t, newPacker(t, Options{}), spec)
+	s := m.summary()
+	if len(s.Platforms) != 2 || s.Platforms[0].Platform != "linux/amd64" || s.Platforms[1].Platform != "linux/arm64" {
+		t.Fatalf("platforms: %+v", s.Platforms)
+	}
+	for i := range 2 {
+		if a, b := s.Platforms[0].Layers[i], s.Platforms[1].Layers[i]; a != b {
+			t.Errorf("layer %s is not shared: %v and %v", a.What, a, b)
+		}
+	}
+	for _, img := range m.images {
+		for _, line := range listing(t, img) {
+			if strings.Contains(line, "linux-arm64") {
+				t.Errorf("%s has the program of another platform: %s", img.platform, line)
+			}
+		}
+	}
+	index, ok := m.whole.(v1.ImageIndex)
+	if !ok {
+		t.Fatalf("%T is no index", m.whole)
+	}
+	if err := validate.Index(index); err != nil {
+		t.Error(err)
+	}
+	if s.Platforms[0].Digest != build(t, newPacker(t, Options{}), specOf(dir)).Digest {
+		t.Error("the image of a platform differs from the one that is made alone")
+	}
+}
+
+func TestRefused(t *testing.T) {
+	with := func(change func(dir string, s *runtime.Spec)) func(*testing.T) runtime.Spec {
+		return func(t *testing.T) runtime.Spec {
+			dir := project(t)
+			s := specOf(dir)
+			change(dir, &s)
+			return s
+		}
+	}
+	link := func(dir, name, to string) {
+		if err := os.Symlink(to, filepath.Join(dir, name)); err != nil {
+			panic(err)
+		}
+	}
+	for name, c := range map[string]struct {
+		spec func(*testing.T) runtime.Spec
+		want string
+	}{
+		"dynamic": {func(t *testing.T) runtime.Spec {
+			dir := project(t)
+			write(t, dir, "bin/api", executable(elf.EM_X86_64, binary.LittleEndian, true, ""), 0o755)
+			return specOf(dir)
+		}, "linked dynamically"},
+		"another architecture": {func(t *testing.T) runtime.Spec {
+			dir := project(t)
+			write(t, dir, "bin/api", arm64(""), 0o755)
+			return specOf(dir)
+		}, "EM_AARCH64, and linux/amd64 is wanted"},
+		"big endian": {func(t *testing.T) runtime.Spec {
+			dir := project(t)
+			write(t, dir, "bin/api", executable(elf.EM_PPC64, binary.BigEndian, false, ""), 0o755)
+			s := specOf(dir)
+			s.Package.Platforms = []string{"linux/ppc64le"}
+			return s
+		}, "linux/ppc64le is wanted"},
+		"program of macOS": {func(t *testing.T) runtime.Spec {
+			dir := project(t)
+			write(t, dir, "bin/api", []byte{0xcf, 0xfa, 0xed, 0xfe, 0}, 0o755)
+			return specOf(dir)
+		}, "an executable for macOS"},
+		"script": {func(t *testing.T) runtime.Spec {
+			dir := project(t)
+			write(t, dir, "bin/api", []byte("#!/bin/sh\n"), 0o755)
+			return specOf(dir)
+		}, "is a script"},
+		"empty program": {func(t *testing.T) runtime.Spec {
+			dir := project(t)
+			write(t, dir, "bin/api", nil, 0o755)
+			return specOf(dir)
+		}, "is empty"},
+		"cut program": {func(t *testing.T) runtime.Spec {
+			dir := project(t)
+			write(t, dir, "bin/api", amd64("")[:20], 0o755)
+			return specOf(dir)
+		}, "damaged"},
+		"not executable": {func(t *testing.T) runtime.Spec {
+			dir := project(t)
+			write(t, dir, "bin/api", amd64(""), 0o644)
+			return specOf(dir)
+		}, "may not be executed"},
+		"no program":          {with(func(_ string, s *runtime.Spec) { s.Command[0] = "bin/web" }), "is not there, neither as bin/web nor as bin/web.linux-amd64"},
+		"program of the base": {with(func(_ string, s *runtime.Spec) { s.Command[0] = "node" }), "there is no base image"},
+		"no command":          {with(func(_ string, s *runtime.Spec) { s.Command = nil }), "there is no base image"},
+		"program outside":     {with(func(_ string, s *runtime.Spec) { s.Command[0] = "../bin/api" }), "not below"},
+		"missing file":        {with(func(_ string, s *runtime.Spec) { s.Package.Files = []string{"dist/app.js"} }), "there is no dist/app.js"},
+		"file outside":        {with(func(_ string, s *runtime.Spec) { s.Package.Files = []string{"../x"} }), "not below"},
+		"absolute file":       {with(func(_ string, s *runtime.Spec) { s.Package.Files = []string{"/etc/passwd"} }), "not below"},
+		"link out": {with(func(dir string, _ *runtime.Spec) { link(dir, "web/out", "../../x") }),
+			"web/out leads out"},
+		"link out by a directory": {with(func(dir string, _ *runtime.Spec) { link(dir, "web/up", "../.."); link(dir, "web/x", "up/etc") }),
+			"leads out"},
+		"absolute link": {with(func(dir string, _ *runtime.Spec) { link(dir, "web/abs", dir+"/bin/api") }), "another place in the image"},
+		"link to what is not packed": {func(t *testing.T) runtime.Spec {
+			dir := project(t)
+			write(t, dir, "other/x", nil, 0o644)
+			link(dir, "web/other", "../other/x")
+			return specOf(dir)
+		}, "not packed"},
+		"through a link": {with(func(dir string, s *runtime.Spec) {
+			link(dir, "site", "web")
+			s.Package.Files = []string{"site/index.html"}
+		}),
+			"no directory of its own"},
+		"whiteout": {func(t *testing.T) runtime.Spec {
+			dir := project(t)
+			write(t, dir, "web/.wh.etc", nil, 0o644)
+			return specOf(dir)
+		}, "deletion"},
+		"socket": {func(t *testing.T) runtime.Spec {
+			dir, err := os.MkdirTemp("", "s") // a socket's path has to be short
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { os.RemoveAll(dir) })
+			write(t, dir, "bin/api", amd64(""), 0o755)
+			l, err := net.Listen("unix", dir+"/s")
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { l.Close() })
+			s := specOf(dir)
+			s.Package.Files = []string{"."}
+			return s
+		}, "neither file, directory nor link"},
+		"windows":       {with(func(_ string, s *runtime.Spec) { s.Package.Platforms = []string{"windows/amd64"} }), "only images for linux"},
+		"odd platform":  {with(func(_ string, s *runtime.Spec) { s.Package.Platforms = []string{"amd64"} }), "platform"},
+		"relative root": {with(func(_ string, s *runtime.Spec) { s.Package.Root = "app" }), "not a plain absolute path"},
+		"root with ..":  {with(func(_ string, s *runtime.Spec) { s.Package.Root = "/app/../x" }), "not a plain absolute path"},
+		"no package":    {with(func(_ string, s *runtime.Spec) { s.Package = nil }), "no package"},
+		"no directory":  {with(func(dir string, s *runtime.Spec) { s.Dir = dir + "/none" }), "no such file"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := newPacker(t, Options{}).Build(context.Background(), c.spec(t))
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Fatalf("err = %v, want %q in it", err, c.want)
+			}
+			if class := runtime.Class(err); class != runtime.Invalid && class != runtime.Unsupported {
+				t.Errorf("class %v of %v", class, err)
+			}
+		})
+	}
+}
+
+func TestHintOfDynamicProgram(t *testing.T) {
+	dir := project(t)
+	write(t, dir, "bin/api", executable(elf.EM_X86_64, binary.LittleEndian, true, ""), 0o755)
+	_, err := newPacker(t, Options{}).Build(context.Background(), specOf(dir))
+	if hint := runtime.Hint(err); !strings.Contains(hint, "CGO_ENABLED=0 GOOS=linux GOARCH=amd64 go build") {
+		t.Errorf("hint %q", hint)
+	}
+}
+
+func TestNowhereToGo(t *testing.T) {
+	_, err := newPacker(t, Options{}).Pack(context.Background(), specOf(project(t)))
+	if hint := runtime.Hint(err); !errors.Is(err, runtime.Invalid) || !strings.Contains(hint, "--registry") || !strings.Contains(hint, "--load") {
+		t.Errorf("err = %v, hint %q", err, hint)
+	}
+	if _, err := New(Options{Cache: t.TempDir(), Registry: "r.example.dev", Load: []string{"ctr"}}); !errors.Is(err, runtime.Invalid) {
+		t.Errorf("both: err = %v", err)
+	}
+}
+
+// TestRootOfSystem: files that are packed at / leave the modes of the system's
+// directories alone.
+func TestRootOfSystem(t *testing.T) {
+	dir := project(t)
+	write(t, dir, "tmp/x", nil, 0o644)
+	spec := specOf(dir)
+	spec.Package.Root, spec.Package.Files = "/", []string{"tmp"}
+	lines := listing(t, makeImage(t, newPacker(t, Options{}), spec).images[0])
+	if !slices.Contains(lines, "1 0644 0 tmp/x") || slices.Contains(lines, "1 0755 0 tmp/") || !slices.Contains(lines, "2 0755 0 bin/api") {
+		t.Errorf("files: %q", lines)
+	}
+}
+
+// TestLinkAsProgram: the program is what the link leads to.
+func TestLinkAsProgram(t *testing.T) {
+	dir := project(t)
+	if err := os.Symlink("api", filepath.Join(dir, "bin/current")); err != nil {
+		t.Fatal(err)
+	}
+	spec := specOf(dir)
+	spec.Command[0] = "bin/current"
+	lines := listing(t, makeImage(t, newPacker(t, Options{}), spec).images[0])
+	if !slices.Contains(lines, "1 0777 0 app/bin/current api") || !slices.Contains(lines, "2 0755 0 app/bin/api") || slices.Contains(lines, "1 0755 0 app/bin/api") {
+		t.Errorf("files: %q", lines)
+	}
+}
+
+func TestCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := newPacker(t, Options{}).Build(ctx, specOf(project(t))); !errors.Is(err, context.Canceled) {
+		t.Errorf("err = %v", err)
+	}
+}
