@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
@@ -136,11 +137,11 @@ func (b *bases) keep(img v1.Image, digest v1.Hash) (err error) {
 			err = errors.Join(err, os.RemoveAll(dir))
 		}
 	}()
-	at, err := layout.FromPath(dir)
+	at, err := layout.Write(dir, empty.Index)
 	if err != nil {
 		return err
 	}
-	if err := at.WriteImage(img); err != nil {
+	if err := at.AppendImage(img); err != nil {
 		return err
 	}
 	if err := syncTree(dir); err != nil {

@@ -2,6 +2,7 @@ package image
 
 import (
 	"archive/tar"
+	"bufio"
 	"compress/gzip"
 	"context"
 	"crypto/sha256"
@@ -135,7 +136,8 @@ type blob struct {
 // compress writes the layer to f. The level is the fastest: what travels once
 // within a data centre is no reason to have a developer wait.
 func (c contents) compress(ctx context.Context, f io.Writer) (blob, error) {
-	packed, plain := newMeter(f), newMeter(nil)
+	buffered := bufio.NewWriterSize(f, 256<<10) // gzip writes some hundred bytes at a time
+	packed, plain := newMeter(buffered), newMeter(nil)
 	zip, err := gzip.NewWriterLevel(packed, gzip.BestSpeed)
 	if err != nil {
 		return blob{}, err
@@ -143,7 +145,7 @@ func (c contents) compress(ctx context.Context, f io.Writer) (blob, error) {
 	if err := c.writeTar(ctx, io.MultiWriter(zip, plain)); err != nil {
 		return blob{}, err
 	}
-	if err := zip.Close(); err != nil {
+	if err := errors.Join(zip.Close(), buffered.Flush()); err != nil {
 		return blob{}, fmt.Errorf("write a layer: %w", err)
 	}
 	return blob{digest: packed.sum(), diff: plain.sum(), size: packed.n}, nil

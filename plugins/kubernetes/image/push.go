@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"strings"
@@ -65,9 +66,10 @@ func slug(text string) string {
 // explain gives an error of a registry its class, and says what to do.
 func explain(err error, doing, registry string) error {
 	var answer *transport.Error
+	var disk *fs.PathError
 	err = fmt.Errorf("%s: %w", doing, err)
 	switch {
-	case runtime.Class(err) != runtime.Internal, errors.Is(err, context.Canceled):
+	case runtime.Class(err) != runtime.Internal, errors.Is(err, context.Canceled), errors.As(err, &disk):
 		return err
 	case !errors.As(err, &answer):
 		return runtime.WithHint(fmt.Errorf("%w: %w", err, runtime.Unavailable), "is "+registry+" reached from this machine?")
