@@ -27,8 +27,8 @@ type bases struct {
 	cache *cache
 	log   *slog.Logger
 
-	turn  chan struct{} // whoever has put something in may use what is below, and pull
-	asked map[string]time.Time
+	turn  chan struct{}        // whoever has put something in may use what is below, and pull
+	asked map[string]time.Time // what is in refs/, and when its registry was tried last
 }
 
 // base is one that is in the cache.
@@ -80,6 +80,7 @@ func (b *bases) find(ctx context.Context, ref string, platform v1.Platform, opti
 	digest, err := b.pull(ctx, asking, parsed, platform, options)
 	if err != nil && cacheErr == nil && ctx.Err() == nil {
 		b.log.Warn("base image from the cache: the registry does not answer", "image", ref, "digest", cached.digest.String(), "err", err)
+		b.asked[key] = time.Now() // whoever has no network does not wait for it at each save
 		return cached, nil
 	}
 	if err != nil {

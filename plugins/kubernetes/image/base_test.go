@@ -131,6 +131,9 @@ func TestBaseWithoutRegistry(t *testing.T) {
 	if again := build(t, p, spec); again.Digest != first.Digest {
 		t.Errorf("digest %s, was %s", again.Digest, first.Digest)
 	}
+	if len(p.bases.asked) != 1 {
+		t.Error("each save would try the registry again")
+	}
 	spec.Package.Base = r.address + "/base:2"
 	_, err := p.Build(context.Background(), spec)
 	if !errors.Is(err, runtime.Unavailable) || runtime.Hint(err) == "" {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"debug/elf"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -350,5 +352,45 @@ func TestCancelled(t *testing.T) {
 	cancel()
 	if _, err := newPacker(t, Options{}).Build(ctx, specOf(project(t))); !errors.Is(err, context.Canceled) {
 		t.Errorf("err = %v", err)
+	}
+}
+
+func TestSummaryAsJSON(t *testing.T) {
+	s := build(t, newPacker(t, Options{}), specOf(project(t)))
+	text, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"digest":"sha256:`, `"platform":"linux/amd64"`, `"what":"executable"`} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("no %s in %s", want, text)
+		}
+	}
+}
+
+// TestConcurrently: services that are packed at once, in a cache that is too
+// small for them, are all whole.
+func TestConcurrently(t *testing.T) {
+	r := newRegistry(t)
+	publishBase(t, r, "base:1", "")
+	p := newPacker(t, Options{Registry: r.address, Limit: 1})
+	var group sync.WaitGroup
+	for i := range 8 {
+		spec := scripted(t, r.address+"/base:1")
+		if i%2 == 0 {
+			spec = specOf(project(t))
+			write(t, spec.Dir, "bin/api", amd64(strings.Repeat("x", i)), 0o755)
+		}
+		group.Go(func() {
+			for range 3 {
+				if _, err := p.Pack(context.Background(), spec); err != nil {
+					t.Errorf("Pack: %v", err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	if n := len(layersIn(t, p)); n != 0 {
+		t.Errorf("%d layers are left in a cache for one byte", n)
 	}
 }
