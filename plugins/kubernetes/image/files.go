@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/stead-dev/stead/runtime"
@@ -139,6 +140,19 @@ func (t *tree) walkDirectory(rel string) error {
 		}
 	}
 	return nil
+}
+
+// remove takes rel out, and the directories that nothing else is in.
+func (t *tree) remove(rel string) {
+	delete(t.found, rel)
+	for _, dir := range slices.Backward(above(rel)) {
+		for other := range t.found {
+			if strings.HasPrefix(other, dir+"/") {
+				return
+			}
+		}
+		delete(t.found, dir)
+	}
 }
 
 // permissions keeps of a file's mode what means something for somebody else.

@@ -76,7 +76,7 @@ func TestImage(t *testing.T) {
 	img := makeImage(t, newPacker(t, Options{}), specOf(dir)).images[0]
 	want := []string{
 		"0 0755 0 etc/", "0 0644 0 etc/group", "0 0644 0 etc/passwd", "0 0755 0 home/", "0 0700 65532 home/nonroot/", "0 1777 0 tmp/",
-		"1 0755 0 app/", "1 0755 0 app/bin/", "1 0755 0 app/web/", "1 0777 0 app/web/dangling nowhere", "1 0777 0 app/web/home.html index.html",
+		"1 0755 0 app/", "1 0755 0 app/web/", "1 0777 0 app/web/dangling nowhere", "1 0777 0 app/web/home.html index.html",
 		"1 0644 0 app/web/index.html", "1 0755 0 app/web/run.sh",
 		"2 0755 0 app/", "2 0755 0 app/bin/", "2 0755 0 app/bin/api",
 	}
@@ -344,6 +344,24 @@ func TestLinkAsProgram(t *testing.T) {
 	lines := listing(t, makeImage(t, newPacker(t, Options{}), spec).images[0])
 	if !slices.Contains(lines, "1 0777 0 app/bin/current api") || !slices.Contains(lines, "2 0755 0 app/bin/api") || slices.Contains(lines, "1 0755 0 app/bin/api") {
 		t.Errorf("files: %q", lines)
+	}
+}
+
+// TestProgramAlone: a program that is all there is makes one layer, and an
+// empty directory that is named is there.
+func TestProgramAlone(t *testing.T) {
+	dir := project(t)
+	spec := specOf(dir)
+	spec.Package.Files = nil
+	if s := build(t, newPacker(t, Options{}), spec); len(s.Platforms[0].Layers) != 2 {
+		t.Errorf("layers %+v", s.Platforms[0].Layers)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "var/spool"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	spec.Package.Files = []string{"var/spool"}
+	if l := listing(t, makeImage(t, newPacker(t, Options{}), spec).images[0]); !slices.Contains(l, "1 0755 0 app/var/spool/") {
+		t.Errorf("files %q", l)
 	}
 }
 

@@ -38,7 +38,7 @@ func (p *Packer) make(ctx context.Context, spec runtime.Spec) (*product, error) 
 	}
 	for _, prog := range programs {
 		if prog != nil {
-			delete(t.found, prog.file)
+			t.remove(prog.file)
 		}
 	}
 	m := &product{id: spec.ID, base: spec.Package.Base}
@@ -153,7 +153,7 @@ func (p *Packer) makeOne(ctx context.Context, t *tree, spec runtime.Spec, platfo
 // placed returns the entries as they are named in the image, with the
 // directories in which they are. What is above Root is the base's where there
 // is one, and so are directories that every system has: an entry would change
-// their modes. Nothing but directories is nothing.
+// their modes.
 func placed(pkg *runtime.Package, found map[string]entry) []entry {
 	all := map[string]entry{}
 	root := strings.TrimPrefix(pkg.Root, "/")
