@@ -2,7 +2,6 @@ package image
 
 import (
 	"archive/tar"
-	"bufio"
 	"compress/gzip"
 	"context"
 	"crypto/sha256"
@@ -133,20 +132,16 @@ type blob struct {
 	size         int64   // compressed
 }
 
-// compress writes the layer to f. The level is the fastest: what travels once
-// within a data centre is no reason to have a developer wait.
+// compress writes the layer to f.
 func (c contents) compress(ctx context.Context, f io.Writer) (blob, error) {
-	buffered := bufio.NewWriterSize(f, 256<<10) // gzip writes some hundred bytes at a time
-	packed, plain := newMeter(buffered), newMeter(nil)
-	zip, err := gzip.NewWriterLevel(packed, gzip.BestSpeed)
+	packed, plain := newMeter(f), newMeter(nil)
+	zip := newParallelGzip(packed, cores(), gzipPiece)
+	err := c.writeTar(ctx, io.MultiWriter(zip, plain))
+	if closed := zip.Close(); err == nil && closed != nil {
+		err = fmt.Errorf("write a layer: %w", closed)
+	}
 	if err != nil {
 		return blob{}, err
-	}
-	if err := c.writeTar(ctx, io.MultiWriter(zip, plain)); err != nil {
-		return blob{}, err
-	}
-	if err := errors.Join(zip.Close(), buffered.Flush()); err != nil {
-		return blob{}, fmt.Errorf("write a layer: %w", err)
 	}
 	return blob{digest: packed.sum(), diff: plain.sum(), size: packed.n}, nil
 }
