@@ -26,6 +26,7 @@ import (
 type bases struct {
 	cache *cache
 	log   *slog.Logger
+	wait  time.Duration // baseWait
 
 	turn  chan struct{}        // whoever has put something in may use what is below, and pull
 	asked map[string]time.Time // what is in refs/, and when its registry was tried last
@@ -47,7 +48,7 @@ const (
 )
 
 func newBases(c *cache, log *slog.Logger) *bases {
-	return &bases{cache: c, log: log, turn: make(chan struct{}, 1), asked: map[string]time.Time{}}
+	return &bases{cache: c, log: log, wait: baseWait, turn: make(chan struct{}, 1), asked: map[string]time.Time{}}
 }
 
 // find returns the image that ref means for platform. One at a time: a dozen
@@ -73,7 +74,7 @@ func (b *bases) find(ctx context.Context, ref string, platform v1.Platform, opti
 	}
 	asking := ctx
 	if cacheErr == nil {
-		limited, cancel := context.WithTimeout(ctx, baseWait)
+		limited, cancel := context.WithTimeout(ctx, b.wait)
 		defer cancel()
 		asking = limited
 	}

@@ -104,7 +104,12 @@ func TestBase(t *testing.T) {
 // TestUserOfBase: a base's own user is kept where Kubernetes can tell that it
 // is not root.
 func TestUserOfBase(t *testing.T) {
-	for in, want := range map[string]string{"": user, "root": user, "0": user, "0:0": user, "00": user, "node": user, "1000": "1000", "1001:0": "1001:0"} {
+	for in, want := range map[string]bool{"": false, "root": false, "0": false, "0:0": false, "00": false, "node": false, "1000": true, "1001:0": true} {
+		if got := numericUser(in); got != want {
+			t.Errorf("numericUser(%q) = %v", in, got)
+		}
+	}
+	for in, want := range map[string]string{"root": user, "0:0": user, "1001:0": "1001:0"} {
 		r := newRegistry(t)
 		publishBase(t, r, "base:1", in)
 		img := makeImage(t, newPacker(t, Options{}), scripted(t, r.address+"/base:1")).images[0]

@@ -104,6 +104,7 @@ func newPacker(t *testing.T, o Options) *Packer {
 	p.keychain = authn.NewMultiKeychain()
 	p.backoff = remote.Backoff{Duration: time.Millisecond, Factor: 1, Steps: 5}
 	p.certs = nil
+	p.bases.wait = time.Minute // not for speed: no test is about a registry that hangs
 	return p
 }
 
