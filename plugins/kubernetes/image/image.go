@@ -20,6 +20,7 @@ import (
 	"os"
 	goruntime "runtime"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -33,7 +34,8 @@ import (
 type Options struct {
 	// Registry is what images are pushed below: "registry.example.dev/team".
 	// Who one is there is found as Docker finds it (~/.docker/config.json and
-	// its credential helpers). Without TLS only on loopback and in .local.
+	// its credential helpers). Without TLS only on loopback, in .local, and
+	// where it is written with http:// in front.
 	Registry string
 
 	// Load is, in the stead of Registry, the command that is containerd's ctr
@@ -68,6 +70,7 @@ type Progress struct {
 // Packer makes and delivers images.
 type Packer struct {
 	o           Options
+	plain       string // host and port of a registry that may go without TLS; may be empty
 	epoch       time.Time
 	cache       *cache
 	bases       *bases
@@ -108,6 +111,10 @@ func New(o Options) (*Packer, error) {
 	p := &Packer{o: o, epoch: epoch, cache: cache, keychain: authn.DefaultKeychain, backoff: patient, certs: certificateFiles}
 	p.bases = newBases(cache, o.Log)
 	p.connections = newConnections()
+	if rest, ok := strings.CutPrefix(o.Registry, "http://"); ok {
+		p.o.Registry = rest
+		p.plain, _, _ = strings.Cut(rest, "/")
+	}
 	return p, nil
 }
 

@@ -26,7 +26,11 @@ var patient = remote.Backoff{Duration: 300 * time.Millisecond, Factor: 3, Jitter
 // push brings an image to the registry; what is there does not travel. The tag
 // is for people, and keeps registries from taking it for garbage.
 func (p *Packer) push(ctx context.Context, m *product) (string, error) {
-	repo, err := name.NewRepository(strings.TrimSuffix(p.o.Registry, "/") + "/" + repository(m.id))
+	var options []name.Option
+	if p.plain != "" {
+		options = append(options, name.Insecure)
+	}
+	repo, err := name.NewRepository(strings.TrimSuffix(p.o.Registry, "/")+"/"+repository(m.id), options...)
 	if err != nil {
 		return "", runtime.WithHint(fmt.Errorf("registry %q: %w: %w", p.o.Registry, err, runtime.Invalid), "write it like registry.example.dev/team")
 	}
@@ -41,7 +45,7 @@ func (p *Packer) push(ctx context.Context, m *product) (string, error) {
 // is asked again: 408, 429, 499, 5xx and broken connections.
 func (p *Packer) remote(ctx context.Context) []remote.Option {
 	return []remote.Option{
-		remote.WithContext(ctx), remote.WithAuthFromKeychain(p.keychain), remote.WithTransport(guarded{p.connections}),
+		remote.WithContext(ctx), remote.WithAuthFromKeychain(p.keychain), remote.WithTransport(guarded{p.connections, p.plain}),
 		remote.WithRetryBackoff(p.backoff), remote.WithUserAgent("stead"),
 	}
 }
@@ -90,12 +94,15 @@ func newConnections() *http.Transport {
 
 // guarded refuses to send images and passwords over the network in the clear.
 // The library does so to all private addresses.
-type guarded struct{ http.RoundTripper }
+type guarded struct {
+	http.RoundTripper
+	plain string // host and port to which it may be done
+}
 
 func (g guarded) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.URL.Scheme != "https" && !nearby(r.URL.Hostname()) {
+	if r.URL.Scheme != "https" && r.URL.Host != g.plain && !nearby(r.URL.Hostname()) {
 		return nil, runtime.WithHint(fmt.Errorf("%s has no TLS, and is neither on loopback nor in .local: %w", r.URL.Host, runtime.Invalid),
-			"give the registry a certificate")
+			"give the registry a certificate, or write --registry http://"+r.URL.Host+" if its network is to be trusted")
 	}
 	return g.RoundTripper.RoundTrip(r)
 }
@@ -114,7 +121,7 @@ type counting struct {
 }
 
 func (p *Packer) counted(id runtime.ID) http.RoundTripper {
-	plain := guarded{p.connections}
+	plain := guarded{p.connections, p.plain}
 	if p.o.Progress == nil {
 		return plain
 	}

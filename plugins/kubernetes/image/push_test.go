@@ -155,6 +155,7 @@ func TestRegistryAway(t *testing.T) {
 // the private addresses for which the library takes HTTP.
 func TestNoTLS(t *testing.T) {
 	for host, ok := range map[string]bool{
+		"10.0.0.9":  true, // whose registry was written with http://
 		"127.0.0.1": true, "::1": true, "localhost": true, "r.localhost": true, "registry.local": true,
 		"10.0.0.5": false, "192.168.1.2": false, "r.example.dev": false, "local": false,
 	} {
@@ -162,7 +163,7 @@ func TestNoTLS(t *testing.T) {
 		g := guarded{roundTripper(func(*http.Request) (*http.Response, error) {
 			asked = true
 			return httptest.NewRecorder().Result(), nil
-		})}
+		}), "10.0.0.9:5000"}
 		if strings.Contains(host, ":") {
 			host = "[" + host + "]"
 		}
@@ -170,6 +171,14 @@ func TestNoTLS(t *testing.T) {
 		if _, err := g.RoundTrip(req); (err == nil) != ok || asked != ok {
 			t.Errorf("%s: err = %v, asked %v", host, err, asked)
 		}
+	}
+}
+
+func TestPlainRegistry(t *testing.T) {
+	r := newRegistry(t)
+	p := newPacker(t, Options{Registry: "http://" + r.address + "/team"})
+	if s := publish(t, p, specOf(project(t))); s.Reference != r.address+"/team/shop-api@"+s.Digest || p.plain != r.address {
+		t.Errorf("reference %s, plain %s", s.Reference, p.plain)
 	}
 }
 
