@@ -38,8 +38,12 @@ func (w *watched) declare(p Project) bool {
 
 func (w *watched) declaredRoots() []WatchRoot {
 	var roots []WatchRoot
+	poll := false // where one service's files are written unseen, these are as well
+	for _, part := range w.parts {
+		poll = poll || part.service.Watch.Poll
+	}
 	for _, file := range w.declared {
-		roots = append(roots, WatchRoot{Dir: filepath.Dir(file), Flat: true, Files: []string{file}})
+		roots = append(roots, WatchRoot{Dir: filepath.Dir(file), Flat: true, Files: []string{file}, Poll: poll})
 	}
 	return roots
 }

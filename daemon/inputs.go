@@ -32,6 +32,7 @@ type WatchRoot struct {
 	Files     []string
 	Ignore    []string
 	Gitignore bool
+	Poll      bool
 }
 
 // Saved is a batch of files that changed, or a warning by the watcher.

@@ -155,8 +155,11 @@ func (o *owner) project(name string) *project {
 // warn says so; what holds for many directories is said once per project.
 func (o *owner) warn(warnings ...Warning) {
 	for _, w := range warnings {
-		if w.Trouble == Limited || w.Trouble == NoEvents {
+		if w.Trouble == Limited || w.Trouble == NoEvents || w.Trouble == Polled {
 			key := Warning{Project: w.Project, Trouble: w.Trouble}
+			if w.Trouble == Polled {
+				key.Path = w.Path // a root: there are few
+			}
 			if o.once[key] {
 				continue
 			}

@@ -43,6 +43,7 @@ type Root struct {
 	Files     []string // counts exactly, ignored or not; absolute or relative to Dir
 	Ignore    []string // wins over all but Files
 	Gitignore bool     // the .gitignore files in Dir, below and (within its repository) above, and .git/info/exclude
+	Poll      bool     // look at the directories, whatever the system tells: somebody knows better
 }
 
 // Kind says what happened to a file between two batches.
