@@ -10,7 +10,7 @@ import (
 // play lets a settle run on the clock of a bubble: events come when they say,
 // paths being how many there are by then, and git holds its lock for a while.
 // It returns when the changes were told, from the first event on.
-func play(gaps []time.Duration, paths int, git time.Duration, gone bool) time.Duration {
+func play(gaps []time.Duration, paths int, git time.Duration, gone bool, open time.Duration) time.Duration {
 	began := time.Now()
 	var s settle
 	seen := 0
@@ -32,7 +32,7 @@ func play(gaps []time.Duration, paths int, git time.Duration, gone bool) time.Du
 			if time.Now().Before(s.due(min(seen, paths))) {
 				continue
 			}
-			if !s.hold(time.Now(), time.Since(began) < git, func() bool { return gone }) {
+			if !s.hold(time.Now(), time.Since(began) < git, func() bool { return gone }, func() bool { return time.Since(began) < open }) {
 				return time.Since(began)
 			}
 		}
@@ -53,21 +53,25 @@ func TestSettle(t *testing.T) {
 		paths int
 		git   time.Duration
 		gone  bool
+		open  time.Duration
 		want  time.Duration
 	}{
-		"a save":                    {storm(1, 0), 1, 0, false, 2 * ms},
-		"a save in three steps":     {storm(3, ms), 1, 0, false, 4 * ms},
-		"a formatter's first file":  {storm(20, 3*ms), 20, 0, false, 2 * ms},
-		"a storm":                   {storm(200, ms), 200, 0, false, 199*ms + 100*ms},
-		"a storm without end":       {storm(4000, ms), 4000, 0, false, time.Second},
-		"a file that is gone":       {storm(1, 0), 1, 0, true, 50 * ms},
-		"git at work":               {storm(1, 0), 1, 200 * ms, false, 202*ms + 25*ms},
-		"git at work for ever":      {storm(1, 0), 1, time.Hour, false, 5*time.Second + 2*ms},
-		"a storm in git's own time": {storm(1000, 2*ms), 1000, 2 * time.Second, false, 2*time.Second + 25*ms},
+		"a save":                    {storm(1, 0), 1, 0, false, 0, 2 * ms},
+		"a save in three steps":     {storm(3, ms), 1, 0, false, 0, 4 * ms},
+		"a formatter's first file":  {storm(20, 3*ms), 20, 0, false, 0, 2 * ms},
+		"a storm":                   {storm(200, ms), 200, 0, false, 0, 199*ms + 100*ms},
+		"a storm without end":       {storm(4000, ms), 4000, 0, false, 0, time.Second},
+		"a file that is gone":       {storm(1, 0), 1, 0, true, 0, 50 * ms},
+		"a file being written":      {storm(2, 5*ms), 1, 0, false, 20 * ms, 21 * ms},
+		"a log, open for ever":      {storm(1, 0), 1, 0, false, time.Hour, 50 * ms},
+		"written without end":       {storm(4000, 10*ms), 1, 0, false, time.Hour, time.Second},
+		"git at work":               {storm(1, 0), 1, 200 * ms, false, 0, 202*ms + 25*ms},
+		"git at work for ever":      {storm(1, 0), 1, time.Hour, false, 0, 5*time.Second + 2*ms},
+		"a storm in git's own time": {storm(1000, 2*ms), 1000, 2 * time.Second, false, 0, 2*time.Second + 25*ms},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				if got := play(c.gaps, c.paths, c.git, c.gone); got < c.want || got > c.want+gitAgain {
+				if got := play(c.gaps, c.paths, c.git, c.gone, c.open); got < c.want || got > c.want+gitAgain {
 					t.Errorf("told after %v, want %v", got, c.want)
 				}
 			})
