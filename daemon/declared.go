@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/stead-dev/stead/supervisor"
 )
@@ -94,7 +95,7 @@ func (o *saves) reload(ctx context.Context, names []supervisor.Name, text string
 	}
 	for _, name := range names {
 		if a, is := o.acting[name]; is && !slices.Contains(told, name) { // nothing comes of it
-			a.done()
+			a.done(time.Now())
 			delete(o.acting, name)
 		}
 	}

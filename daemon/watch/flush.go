@@ -189,7 +189,7 @@ func compact(changes []Change) []Change {
 func (o *owner) judge(p *project, changes []Change, first, last, now time.Time) {
 	told := changes[:0]
 	for _, c := range changes {
-		j := p.outputs.judge(c.Path, now, p.names(c.Path))
+		j := p.outputs.judge(c.Path, first, now, p.names(c.Path))
 		if j.tell {
 			told = append(told, c)
 		}
@@ -220,7 +220,7 @@ func (o *owner) askWho(p *project, path string) {
 	o.helpers.Go(func() {
 		who := o.writer(path)
 		answer := func(o *owner) {
-			if p.outputs.held(path, who) {
+			if p.outputs.answered(path, who) {
 				o.warn(ownOutput(p.name, path, who))
 			}
 		}

@@ -139,7 +139,7 @@ func TestOwnOutput(t *testing.T) {
 			}
 			done := b.w.Acting("shop")
 			b.write(fmt.Sprintf("started.txt=%d", reloads))
-			done()
+			done(time.Now())
 		case w := <-b.w.Warnings():
 			if w.Trouble != watch.OwnOutput || w.Path != b.path("started.txt") || !strings.Contains(w.Hint, ".steadignore") {
 				t.Fatalf("the warning is %+v", w)
@@ -152,7 +152,7 @@ func TestOwnOutput(t *testing.T) {
 	done := b.w.Acting("shop")
 	b.write("a.go=2")
 	b.wait(changes{"a.go": watch.Written}) // sources are heeded meanwhile
-	done()
+	done(time.Now())
 	b.wait(changes{"started.txt": watch.Written}) // once more when all is at rest: it might have been a person
 	time.Sleep(watch.Calm)
 	b.write("started.txt=by hand")
@@ -197,5 +197,5 @@ func TestClosed(t *testing.T) {
 	if err := w.Set("shop", []watch.Root{{Dir: t.TempDir()}}); err != watch.ErrClosed {
 		t.Errorf("Set says %v", err)
 	}
-	w.Acting("shop")()
+	w.Acting("shop")(time.Now())
 }

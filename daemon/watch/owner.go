@@ -120,20 +120,17 @@ func (o *owner) act(now time.Time) (next time.Time) {
 	}
 	next = o.patrol
 	for _, p := range o.projects {
-		for _, path := range p.outputs.catchUp(now) {
-			o.caughtUp(p, path, now)
-		}
-		if at := p.outputs.due(); !at.IsZero() {
-			next = earlier(next, at)
-		}
-		if !p.settle.active() {
-			continue
-		}
-		if !now.Before(p.due()) {
+		if p.settle.active() && !now.Before(p.due()) {
 			o.flush(p, now)
 		}
 		if p.settle.active() {
 			next = earlier(next, p.due())
+		}
+		for _, path := range p.outputs.catchUp(now) {
+			o.caughtUp(p, path, now)
+		}
+		if at := p.outputs.due(); !at.IsZero() { // also of what was flushed just now
+			next = earlier(next, at)
 		}
 	}
 	if len(o.cold) > 0 {

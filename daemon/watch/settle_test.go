@@ -100,18 +100,18 @@ func TestOutputsWriterWithoutEnd(t *testing.T) {
 	told := 0
 	for range 10_000 {
 		now = now.Add(100 * time.Millisecond)
-		if o.judge("log", now, false).tell {
+		if o.judge("log", now, now, false).tell {
 			told++
 			o.begin(now)
 			o.end(now.Add(50 * time.Millisecond))
 		}
 		told += len(o.catchUp(now))
 	}
-	if told > ownChanges+catchUps {
+	if told > ownChanges+relapses+catchUps {
 		t.Errorf("told %d times", told)
 	}
 	for i := range 10 * maxTraces {
-		o.judge(fmt.Sprint(i), now, false)
+		o.judge(fmt.Sprint(i), now, now, false)
 	}
 	if len(o.traces) > maxTraces || o.traces["log"] == nil {
 		t.Errorf("%d traces, the suspended one: %v", len(o.traces), o.traces["log"])
@@ -124,12 +124,92 @@ func TestOutputsPerson(t *testing.T) {
 	now := time.Unix(1e9, 0)
 	for i, gap := range []time.Duration{0, 900, 3000, 1500, 400, 2100, 700, 5000, 1200, 300, 1900} {
 		now = now.Add(gap * time.Millisecond)
-		if !o.judge("main.go", now, false).tell {
+		if !o.judge("main.go", now, now, false).tell {
 			t.Errorf("save %d was not told", i)
 		}
 		o.begin(now)
 		if i > 0 {
 			o.end(now)
+		}
+	}
+}
+
+// play lets a service be reloaded for each change of a path that is told: the
+// reload takes so long, and writes the path after a while if own is set. What
+// is saved besides comes at its time. It returns how many changes were told,
+// when the last was, and whether the path was ever said to be suspended.
+func playOutputs(own time.Duration, takes time.Duration, named bool, saves []time.Duration) (told int, last time.Duration, said bool) {
+	var o outputs
+	began := time.Unix(1e9, 0)
+	var write, end time.Time // due; zero: no
+	for now := began; now.Before(began.Add(time.Minute)); now = now.Add(time.Millisecond) {
+		changed := !write.IsZero() && !now.Before(write)
+		if changed {
+			write = time.Time{}
+		}
+		if len(saves) > 0 && now.Sub(began) >= saves[0] {
+			changed, saves = true, saves[1:]
+		}
+		if !end.IsZero() && !now.Before(end) {
+			o.end(now)
+			end = time.Time{}
+		}
+		tell := len(o.catchUp(now)) > 0
+		if changed {
+			j := o.judge("x", now, now, named)
+			tell, said = tell || j.tell, said || j.suspend
+		}
+		if tell {
+			told, last = told+1, now.Sub(began)
+			o.begin(now)
+			if !end.IsZero() { // the reload before is given up
+				o.end(now)
+			}
+			end = now.Add(takes)
+			if own > 0 {
+				write = now.Add(own)
+			}
+		}
+	}
+	return told, last, said
+}
+
+// A developer who saves one file ten times in quick succession, each while the
+// last reload is under way, is never told that it is output; and the last save
+// is acted on soon.
+func TestQuickSavesAreNotSuspended(t *testing.T) {
+	const ms = time.Millisecond
+	for _, named := range []bool{true, false} {
+		for _, gap := range []time.Duration{20 * ms, 100 * ms, 300 * ms, 700 * ms, 950 * ms, 1500 * ms, 4000 * ms} {
+			for _, takes := range []time.Duration{gap / 2, gap * 11 / 10, 3 * gap, 2000 * ms} {
+				var saves []time.Duration
+				for i := range 10 {
+					saves = append(saves, time.Duration(i)*gap)
+				}
+				_, last, said := playOutputs(0, takes, named, saves)
+				if said {
+					t.Errorf("named %v, each %v in reloads of %v: suspended", named, gap, takes)
+				}
+				if done := saves[9]; last < done || last > done+takes+2*reloadGrace {
+					t.Errorf("named %v, each %v in reloads of %v: the last save, after %v, is told after %v", named, gap, takes, done, last)
+				}
+			}
+		}
+	}
+}
+
+// A service that writes what it watches whenever it starts is found, within
+// seconds and some reloads.
+func TestOwnOutputOfEachStart(t *testing.T) {
+	const ms = time.Millisecond
+	for _, named := range []bool{true, false} {
+		for _, own := range []time.Duration{5 * ms, 300 * ms, 1500 * ms} {
+			for _, takes := range []time.Duration{own + ms, 2 * own, own + 2000*ms} {
+				told, last, said := playOutputs(own, takes, named, []time.Duration{0})
+				if !said || told > 1+ownChanges+relapses+catchUps || last > 40*time.Second {
+					t.Errorf("named %v, %v after each start of %v: suspended: %v, after %d reloads, the last after %v", named, own, takes, said, told, last)
+				}
+			}
 		}
 	}
 }
@@ -145,7 +225,7 @@ func TestOutputsNamed(t *testing.T) {
 			if !during && o.acting > 0 {
 				o.end(now)
 			}
-			if o.judge("main.go", now, true).tell {
+			if o.judge("main.go", now, now, true).tell {
 				told++
 				if during && o.acting > 0 {
 					o.end(now)

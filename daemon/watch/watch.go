@@ -181,21 +181,24 @@ func (w *Watcher) Set(project string, roots []Root) error {
 }
 
 // Acting notes that something of the project is being built or started because
-// of a change, until done is called, which may be called more than once. By
-// this alone a project's own output can be told from its user's saves: see
+// of a change, until done is called with the time when that was over; only the
+// first call counts. By this alone a project's own output can be told from its user's saves: see
 // outputs.
-func (w *Watcher) Acting(name string) (done func()) {
+func (w *Watcher) Acting(name string) (done func(at time.Time)) {
 	var p *project
 	_ = w.ask(func(o *owner) {
 		if p = o.projects[name]; p != nil {
 			p.outputs.begin(time.Now())
 		}
 	})
-	return sync.OnceFunc(func() {
-		if p != nil {
-			_ = w.ask(func(*owner) { p.outputs.end(time.Now()) })
-		}
-	})
+	var once sync.Once
+	return func(at time.Time) {
+		once.Do(func() {
+			if p != nil {
+				_ = w.ask(func(*owner) { p.outputs.end(at) })
+			}
+		})
+	}
 }
 
 // ask has the owner do something, and waits.
