@@ -65,6 +65,18 @@ type Inspector interface {
 	Inspect(ctx context.Context, ids []supervisor.ID) []runtime.Inspection
 }
 
+// Proposer is a Backend that can say what a directory's manifest could be.
+type Proposer interface {
+	Propose(directory string) Proposal
+}
+
+// Proposal is a manifest that could be, with where it is from.
+type Proposal struct {
+	File  string // the manifest that there is, if any
+	Text  string // empty: nothing was found
+	Found []string
+}
+
 // UpRequest names a manifest and what is wanted of it.
 type UpRequest struct {
 	Directory   string // absolute; the manifest is looked for in it and its parents

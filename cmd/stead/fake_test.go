@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -55,6 +56,7 @@ type play struct {
 type fault struct {
 	Code, Text, Hint string
 	Diagnostics      []json.RawMessage
+	Once             bool // the first call of the rpc only
 }
 
 func newFakeDaemon(text []byte) *fakeDaemon {
@@ -135,7 +137,13 @@ func (f *fakeDaemon) note(rpc string, detail ...string) error {
 
 func (f *fakeDaemon) fault(rpc string) error {
 	fault, ok := f.play.Errors[rpc]
-	if !ok {
+	before := 0
+	for _, call := range f.called[:len(f.called)-1] {
+		if name, _, _ := strings.Cut(call, " "); name == rpc {
+			before++
+		}
+	}
+	if !ok || fault.Once && before > 0 {
 		return nil
 	}
 	var code connect.Code
@@ -228,8 +236,20 @@ func (f *fakeDaemon) Restart(_ context.Context, req *steadpb.RestartRequest) (*s
 	return decode[steadpb.RestartResponse](f.play.Answers["Restart"]), f.note("Restart", req.Selection.Services...)
 }
 
-func (f *fakeDaemon) Check(context.Context, *steadpb.CheckRequest) (*steadpb.CheckResponse, error) {
+func (f *fakeDaemon) Check(_ context.Context, req *steadpb.CheckRequest) (*steadpb.CheckResponse, error) {
+	if req.Propose {
+		return f.propose(req.Directory)
+	}
 	return decode[steadpb.CheckResponse](f.play.Answers["Check"]), f.note("Check")
+}
+
+// propose plays its answer, but finds nothing in an empty directory, and a
+// manifest once that is written.
+func (f *fakeDaemon) propose(directory string) (*steadpb.CheckResponse, error) {
+	if entries, err := os.ReadDir(directory); err != nil || len(entries) == 0 {
+		return &steadpb.CheckResponse{}, f.note("Propose")
+	}
+	return decode[steadpb.CheckResponse](f.play.Answers["Propose"]), f.note("Propose")
 }
 
 func (f *fakeDaemon) Env(_ context.Context, req *steadpb.EnvRequest) (*steadpb.EnvResponse, error) {

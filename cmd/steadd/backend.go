@@ -23,6 +23,7 @@ type backend struct {
 var (
 	_ ipc.Backend   = backend{}
 	_ ipc.Inspector = backend{}
+	_ ipc.Proposer  = backend{}
 )
 
 func (b backend) Describe(ctx context.Context) ipc.Description {
