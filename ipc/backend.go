@@ -65,6 +65,13 @@ type Inspector interface {
 	Inspect(ctx context.Context, ids []supervisor.ID) []runtime.Inspection
 }
 
+// Releaser is a Backend that knows the ports of services.
+type Releaser interface {
+	// AwaitReleased returns when the published ports of those services that are
+	// down are free, when ctx ends, or after a bounded time.
+	AwaitReleased(ctx context.Context, names []supervisor.Name)
+}
+
 // Proposer is a Backend that can say what a directory's manifest could be.
 type Proposer interface {
 	Propose(directory string) Proposal

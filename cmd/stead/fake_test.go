@@ -229,6 +229,9 @@ func (f *fakeDaemon) Up(_ context.Context, req *steadpb.UpRequest) (*steadpb.UpR
 }
 
 func (f *fakeDaemon) Down(_ context.Context, req *steadpb.DownRequest) (*steadpb.DownResponse, error) {
+	if req.Released {
+		return &steadpb.DownResponse{}, nil
+	}
 	return decode[steadpb.DownResponse](f.play.Answers["Down"]), f.note("Down", req.Selection.Services...)
 }
 

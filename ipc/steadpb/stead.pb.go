@@ -470,6 +470,7 @@ func (x *Selection) GetServices() []string {
 type DownRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Selection     *Selection             `protobuf:"bytes,1,opt,name=selection,proto3" json:"selection,omitempty"`
+	Released      bool                   `protobuf:"varint,2,opt,name=released,proto3" json:"released,omitempty"` // change nothing: return when the ports of those that are down are free, after 2 s at the latest
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -509,6 +510,13 @@ func (x *DownRequest) GetSelection() *Selection {
 		return x.Selection
 	}
 	return nil
+}
+
+func (x *DownRequest) GetReleased() bool {
+	if x != nil {
+		return x.Released
+	}
+	return false
 }
 
 type DownResponse struct {
@@ -2962,9 +2970,10 @@ const file_ipc_steadpb_stead_proto_rawDesc = "" +
 	"\tSelection\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x1c\n" +
 	"\tdirectory\x18\x02 \x01(\tR\tdirectory\x12\x1a\n" +
-	"\bservices\x18\x03 \x03(\tR\bservices\"@\n" +
+	"\bservices\x18\x03 \x03(\tR\bservices\"\\\n" +
 	"\vDownRequest\x121\n" +
-	"\tselection\x18\x01 \x01(\v2\x13.stead.v1.SelectionR\tselection\"D\n" +
+	"\tselection\x18\x01 \x01(\v2\x13.stead.v1.SelectionR\tselection\x12\x1a\n" +
+	"\breleased\x18\x02 \x01(\bR\breleased\"D\n" +
 	"\fDownResponse\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x1a\n" +
 	"\bservices\x18\x02 \x03(\tR\bservices\"C\n" +
