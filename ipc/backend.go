@@ -168,7 +168,7 @@ type Reload struct {
 	Began      time.Time
 	Built      time.Time // zero: not yet, or there is no build
 	Ended      time.Time // zero: under way
-	Outcome    string    // "ready", "failed", "dropped"; empty: under way
+	Outcome    string    // "ready", "failed", "dropped", "signalled"; empty: under way
 	Cause      string
 }
 

@@ -1665,8 +1665,8 @@ type Reload struct {
 	Began         *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=began,proto3" json:"began,omitempty"`     // services with the same time are reloaded by the same save
 	Built         *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=built,proto3" json:"built,omitempty"`     // absent: not yet, or there is no build
 	Ended         *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=ended,proto3" json:"ended,omitempty"`     // absent: under way
-	Outcome       string                 `protobuf:"bytes,6,opt,name=outcome,proto3" json:"outcome,omitempty"` // "ready", "failed", "dropped" (not wanted any more); empty: under way
-	Cause         string                 `protobuf:"bytes,7,opt,name=cause,proto3" json:"cause,omitempty"`     // failed: why
+	Outcome       string                 `protobuf:"bytes,6,opt,name=outcome,proto3" json:"outcome,omitempty"` // "ready", "failed", "dropped" (not wanted any more), "signalled" (the generation goes on); empty: under way
+	Cause         string                 `protobuf:"bytes,7,opt,name=cause,proto3" json:"cause,omitempty"`     // failed: why; signalled: "signal HUP"
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
