@@ -36,9 +36,10 @@ type fakeDaemon struct {
 	pending []*steadpb.StatusResponse // frames that no Watch has shown yet
 	changed chan struct{}             // closed when one of the fields here changes
 	called  []string
-	stop    func() // as kill -9 would
-	leave   func() // after what is being answered
 	left    chan struct{}
+
+	stop  func() // as kill -9 would
+	leave func() // after what is being answered
 }
 
 // play is a script's daemon file; messages are in protobuf's JSON.
@@ -97,16 +98,17 @@ func (f *fakeDaemon) serve(socket string) func() {
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
 	web := &http.Server{Handler: mux, Protocols: protocols}
-	done := make(chan struct{})
-	go func() { // ends with web.Close
-		defer close(done)
-		_ = web.Serve(listener)
-	}()
+	// Before anybody can call: a request reads them.
 	f.stop = sync.OnceFunc(func() { _ = web.Close() })
 	f.leave = func() {
 		_ = web.Shutdown(context.Background())
 		close(f.left)
 	}
+	done := make(chan struct{})
+	go func() { // ends with web.Close
+		defer close(done)
+		_ = web.Serve(listener)
+	}()
 	return func() {
 		f.stop()
 		<-done
@@ -167,14 +169,14 @@ func (f *fakeDaemon) wake() {
 	f.changed = make(chan struct{})
 }
 
-// waitFor returns when an rpc was called; "Logs follow" is one that goes on.
-// waitFor waits for a call; "Watch twice" for the second of its kind.
+// waitFor returns when an rpc was called; "Logs follow" is one that goes on,
+// "Watch twice" the second of its kind.
 func (f *fakeDaemon) waitFor(ctx context.Context, call string) error {
 	call, twice := strings.CutSuffix(call, " twice")
 	for {
 		f.mu.Lock()
-		seen, changed := 0, f.changed
-		for _, one := range f.called {
+		seen, changed, all := 0, f.changed, slices.Clone(f.called)
+		for _, one := range all {
 			if one == call {
 				seen++
 			}
@@ -186,7 +188,7 @@ func (f *fakeDaemon) waitFor(ctx context.Context, call string) error {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return fmt.Errorf("no call of %s but %v", call, f.called)
+			return fmt.Errorf("no call of %s but %v", call, all)
 		}
 	}
 }
