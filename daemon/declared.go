@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/stead-dev/stead/supervisor"
 )
@@ -38,8 +39,12 @@ func (w *watched) declare(p Project) bool {
 
 func (w *watched) declaredRoots() []WatchRoot {
 	var roots []WatchRoot
+	poll := false // where one service's files are written unseen, these are as well
+	for _, part := range w.parts {
+		poll = poll || part.service.Watch.Poll
+	}
 	for _, file := range w.declared {
-		roots = append(roots, WatchRoot{Dir: filepath.Dir(file), Flat: true, Files: []string{file}})
+		roots = append(roots, WatchRoot{Dir: filepath.Dir(file), Flat: true, Files: []string{file}, Poll: poll})
 	}
 	return roots
 }
@@ -90,7 +95,7 @@ func (o *saves) reload(ctx context.Context, names []supervisor.Name, text string
 	}
 	for _, name := range names {
 		if a, is := o.acting[name]; is && !slices.Contains(told, name) { // nothing comes of it
-			a.done()
+			a.done(time.Now())
 			delete(o.acting, name)
 		}
 	}

@@ -20,8 +20,9 @@ type Watcher interface {
 	Newer(project string, since time.Time) []Written
 	Saves() <-chan Saved
 	// Acting notes that something of the project is built or started because
-	// of a save, until done is called: what changes only then is output.
-	Acting(project string) (done func())
+	// of a save, until done is called, with the time when that was over: what
+	// changes only then is output.
+	Acting(project string) (done func(at time.Time))
 }
 
 // WatchRoot is something to watch: see daemon/watch.
@@ -32,6 +33,7 @@ type WatchRoot struct {
 	Files     []string
 	Ignore    []string
 	Gitignore bool
+	Poll      bool
 }
 
 // Saved is a batch of files that changed, or a warning by the watcher.

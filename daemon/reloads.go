@@ -7,7 +7,7 @@ import (
 )
 
 // Reload is how the newest generation came to replace another one, or one that
-// failed.
+// failed; or how it was told of a save.
 type Reload struct {
 	Generation uint64
 	Trigger    string    // "cart/main.go changed"
@@ -15,7 +15,7 @@ type Reload struct {
 	Built      time.Time // zero: not yet, or there is no build
 	Ended      time.Time // zero: under way
 	Outcome    ReloadOutcome
-	Cause      string // ReloadFailed: why
+	Cause      string // ReloadFailed: why; ReloadSignalled: "signal HUP"
 }
 
 // ReloadOutcome is how a Reload ended; empty while it has not.
@@ -26,6 +26,9 @@ const (
 	ReloadReady   ReloadOutcome = "ready" // or completed, what runs once
 	ReloadFailed  ReloadOutcome = "failed"
 	ReloadDropped ReloadOutcome = "dropped" // it is not wanted any more
+	// ReloadSignalled: Generation was told to read anew, and goes on; what it
+	// makes of that nobody knows.
+	ReloadSignalled ReloadOutcome = "signalled"
 )
 
 // reloads reports whether a generation that is new replaces something: a first
@@ -55,6 +58,21 @@ func (d *Daemon) followReload(dr *draft, old, now supervisor.Service) {
 	}
 	if r != before || r.Generation != d.reloads[now.Name].Generation {
 		dr.reloads[now.Name] = &r
+	}
+}
+
+// followSignals notes the saves that generations are told of by a signal.
+func (dr *draft) followSignals(commands []supervisor.Command) {
+	for _, c := range commands {
+		s, is := c.(supervisor.Signal)
+		if !is {
+			continue
+		}
+		how := "signal " + s.Signal
+		dr.note(Event{Project: s.ID.Project, Service: s.ID.Service, Generation: s.ID.Number, Kind: EventReload, Text: s.Trigger + ": " + how})
+		dr.reloads[s.ID.Name] = &Reload{
+			Generation: s.ID.Number, Trigger: s.Trigger, Began: dr.now, Ended: dr.now, Outcome: ReloadSignalled, Cause: how,
+		}
 	}
 }
 

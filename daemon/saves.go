@@ -51,12 +51,6 @@ type part struct {
 	finding bool
 }
 
-// acting is a reload because of a save that is under way.
-type acting struct {
-	last uint64 // generation before it
-	done func()
-}
-
 type foundInputs struct {
 	project, service string
 	inputs           Inputs
@@ -90,8 +84,9 @@ func (o *saves) attend(ctx context.Context) {
 			o.take(ctx, f)
 		case batch := <-o.watcher.Saves():
 			o.saved(ctx, batch)
-		case <-again.C:
+		case now := <-again.C:
 			o.release(ctx)
+			o.linger(now)
 		case <-ctx.Done():
 			return
 		}
@@ -310,25 +305,6 @@ func (o *saves) change(ctx context.Context, project string, affected map[string]
 	}
 	for text, names := range byTrigger {
 		o.tell(ctx, names, text)
-	}
-}
-
-func (o *saves) tell(ctx context.Context, names []supervisor.Name, text string) {
-	p := o.d.Present()
-	for _, name := range names {
-		if s := p.State.Service(name); s.Want.Up && !s.Asleep && o.acting[name].done == nil {
-			o.acting[name] = acting{s.Last, o.watcher.Acting(name.Project)}
-		}
-	}
-	o.reload(ctx, names, text)
-}
-
-// settle ends what the watcher takes for the time of a reload.
-func (o *saves) settle(s *supervisor.Service) {
-	a, is := o.acting[s.Name]
-	if is && (s.Last > a.last || !s.Want.Up || s.Plan.Reload == supervisor.ReloadSignal || s.Plan.Reload == supervisor.ReloadNone) && !comesUp(*s) {
-		a.done()
-		delete(o.acting, s.Name)
 	}
 }
 

@@ -49,11 +49,11 @@ func (w *fakeWatcher) Newer(_ string, since time.Time) []Written {
 
 func (w *fakeWatcher) Saves() <-chan Saved { return w.saves }
 
-func (w *fakeWatcher) Acting(string) func() {
+func (w *fakeWatcher) Acting(string) func(time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.acting++
-	return func() {
+	return func(time.Time) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.acting--

@@ -55,6 +55,7 @@ func (d *Daemon) turn(ctx context.Context, batch []message) {
 	next, commands = d.mind(dr.now, next, commands)
 	d.mend(next)
 	d.remember(dr, next)
+	dr.followSignals(commands)
 
 	if err := d.commit(dr); err != nil {
 		d.refuse(dr, err)

@@ -65,6 +65,25 @@ type Inspector interface {
 	Inspect(ctx context.Context, ids []supervisor.ID) []runtime.Inspection
 }
 
+// Releaser is a Backend that knows the ports of services.
+type Releaser interface {
+	// AwaitReleased returns when the published ports of those services that are
+	// down are free, when ctx ends, or after a bounded time.
+	AwaitReleased(ctx context.Context, names []supervisor.Name)
+}
+
+// Proposer is a Backend that can say what a directory's manifest could be.
+type Proposer interface {
+	Propose(directory string) Proposal
+}
+
+// Proposal is a manifest that could be, with where it is from.
+type Proposal struct {
+	File  string // the manifest that there is, if any
+	Text  string // empty: nothing was found
+	Found []string
+}
+
 // UpRequest names a manifest and what is wanted of it.
 type UpRequest struct {
 	Directory   string // absolute; the manifest is looked for in it and its parents
@@ -149,7 +168,7 @@ type Reload struct {
 	Began      time.Time
 	Built      time.Time // zero: not yet, or there is no build
 	Ended      time.Time // zero: under way
-	Outcome    string    // "ready", "failed", "dropped"; empty: under way
+	Outcome    string    // "ready", "failed", "dropped", "signalled"; empty: under way
 	Cause      string
 }
 

@@ -11,6 +11,9 @@ func (h handlers) Check(ctx context.Context, req *steadpb.CheckRequest) (*steadp
 	if req.GetSchema() {
 		return &steadpb.CheckResponse{Schema: h.backend.Schema()}, nil
 	}
+	if req.GetPropose() {
+		return h.propose(req)
+	}
 	var v violations
 	v.manifest(req.GetDirectory(), req.GetFile())
 	v.names("profiles", req.GetProfiles())

@@ -17,6 +17,12 @@ func (h handlers) Down(ctx context.Context, req *steadpb.DownRequest) (*steadpb.
 	if err != nil {
 		return nil, err
 	}
+	if req.GetReleased() {
+		if r, ok := h.backend.(Releaser); ok {
+			r.AwaitReleased(ctx, c.names)
+		}
+		return &steadpb.DownResponse{Project: valid(c.projectID()), Services: c.services()}, nil
+	}
 	if len(c.names) > 0 {
 		if err := h.backend.Want(ctx, c.names, false); err != nil {
 			return nil, err

@@ -49,8 +49,9 @@ type Stop struct {
 // what was saved. It is the one command that is not repeated after Synced: a
 // daemon that dies between its commit and the signal owes it for ever.
 type Signal struct {
-	ID     ID
-	Signal string
+	ID      ID
+	Signal  string
+	Trigger string // what was saved, in words
 }
 
 // Drop says that nothing needs to be remembered of a service any more.

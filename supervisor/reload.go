@@ -39,7 +39,7 @@ func (t *step) signal(e *edit) {
 	e.Owed = ""
 	g := e.fresh()
 	if e.Plan.Reload == ReloadSignal && g != nil && (g.Phase == PhaseReady || g.Phase == PhaseUnready) {
-		t.emit(Signal{ID: e.id(g.Number), Signal: e.Plan.Signal})
+		t.emit(Signal{ID: e.id(g.Number), Signal: e.Plan.Signal, Trigger: trigger})
 		return
 	}
 	e.reload(trigger)

@@ -31,15 +31,16 @@ func listen() (*announcements, error) {
 	return &announcements{conn, path}, os.Chmod(path, 0o777)
 }
 
-// wait returns when n services have announced themselves.
+// wait returns when n services have announced themselves; it fails when none
+// does for as long as limit.
 func (a *announcements) wait(n int, limit time.Duration) error {
 	buf := make([]byte, 64)
-	if err := a.conn.SetReadDeadline(time.Now().Add(limit)); err != nil {
-		return err
-	}
 	for i := range n {
+		if err := a.conn.SetReadDeadline(time.Now().Add(limit)); err != nil {
+			return err
+		}
 		if _, err := a.conn.Read(buf); err != nil {
-			return fmt.Errorf("%d of %d services listen: %w", i, n, err)
+			return fmt.Errorf("%d of %d services have announced that they listen, and none for %v: %w", i, n, limit, err)
 		}
 	}
 	return nil

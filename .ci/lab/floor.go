@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -8,6 +10,7 @@ import (
 	"strconv"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // floor is the least a supervisor can do: fork, exec, copy the output into a
@@ -38,13 +41,9 @@ func (f *floor) start(o options, port int, notify string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := cmd.Start(); err != nil {
+	if err := f.run(cmd); err != nil {
 		return 0, err
 	}
-	f.mu.Lock()
-	f.procs[cmd.Process.Pid] = cmd
-	f.mu.Unlock()
-	f.wg.Add(1)
 	go func() { // ends with the process
 		defer f.wg.Done()
 		_, _ = io.Copy(f.log, out)
@@ -53,11 +52,33 @@ func (f *floor) start(o options, port int, notify string) (int, error) {
 		delete(f.procs, cmd.Process.Pid)
 		again := !f.ended
 		f.mu.Unlock()
-		if again {
-			_, _ = f.start(o, port, notify)
+		if !again {
+			return
+		}
+		if _, err := f.start(o, port, notify); err != nil && !errors.Is(err, errFloorEnds) {
+			fmt.Fprintln(os.Stderr, "lab: the floor did not start a service again:", err)
 		}
 	}()
 	return cmd.Process.Pid, nil
+}
+
+var errFloorEnds = errors.New("the floor ends")
+
+// run starts a process unless the floor has been told to end, in one step: one
+// that is started after that would be waited for for ever.
+func (f *floor) run(cmd *exec.Cmd) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.ended || !ending.TryRLock() {
+		return errFloorEnds
+	}
+	defer ending.RUnlock()
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	f.procs[cmd.Process.Pid] = cmd
+	f.wg.Add(1)
+	return nil
 }
 
 // pid returns the only process.
@@ -70,14 +91,24 @@ func (f *floor) pid() int {
 	return 0
 }
 
+// floorGrace is how long a service of the floor may take to end.
+const floorGrace = 10 * time.Second
+
+// end ends all processes, and waits for them.
 func (f *floor) end() {
-	f.mu.Lock()
-	f.ended = true
-	for _, cmd := range f.procs {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-	}
-	f.mu.Unlock()
+	f.signal(syscall.SIGTERM)
+	late := time.AfterFunc(floorGrace, func() { f.signal(syscall.SIGKILL) })
 	f.wg.Wait()
+	late.Stop()
 	_ = f.log.Close()
 	_ = os.Remove(f.log.Name())
+}
+
+func (f *floor) signal(s syscall.Signal) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ended = true
+	for _, cmd := range f.procs {
+		_ = cmd.Process.Signal(s)
+	}
 }

@@ -89,7 +89,9 @@ func main() {
 	}
 	switch os.Args[1] {
 	case "bench":
-		err = bench(o)
+		if err = endOnSignal(); err == nil { // chaos heeds signals itself
+			err = bench(o)
+		}
 	case "chaos":
 		err = chaos(o)
 	default:
@@ -101,6 +103,7 @@ func main() {
 }
 
 func fail(err error) {
+	ending.Lock() // for good: a signal that ends the lab has its own exit
 	fmt.Fprintln(os.Stderr, "lab: error:", err)
 	os.Exit(1)
 }

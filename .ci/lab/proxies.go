@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -82,6 +83,9 @@ var peers = []struct {
 // proxies: the gateway's cost per request, beside a bare reverse proxy and
 // what else is installed.
 func proxies(o options, v *verdicts) error {
+	if err := errors.Join(claim(firstPort, 1), claim(upstreamPort, 2+len(peers))); err != nil {
+		return err
+	}
 	a, err := listen()
 	if err != nil {
 		return err

@@ -31,6 +31,9 @@ func manifest(o options, n, port int, notify string) string {
 // status: `stead status` of 50 services against `stead version`, and that
 // against an empty Go program.
 func status(o options, v *verdicts) error {
+	if err := claim(firstPort, 50); err != nil {
+		return err
+	}
 	a, err := listen()
 	if err != nil {
 		return err
@@ -73,6 +76,9 @@ func status(o options, v *verdicts) error {
 
 // crash: kill -9 of a service until its successor listens.
 func crash(o options, v *verdicts) error {
+	if err := claim(firstPort, 2); err != nil {
+		return err
+	}
 	a, err := listen()
 	if err != nil {
 		return err
@@ -197,8 +203,8 @@ func idle(o options, v *verdicts) error {
 }
 
 func idleFloor(o options, n int) (time.Duration, error) {
-	if !free(firstPort) {
-		return 0, fmt.Errorf("port %d is taken: does another bench run, or did one leave a stead behind?", firstPort)
+	if err := claim(firstPort, n); err != nil {
+		return 0, err
 	}
 	a, err := listen()
 	if err != nil {
@@ -209,18 +215,17 @@ func idleFloor(o options, n int) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
+	defer f.end()
 	began := time.Now()
 	received := make(chan error, 1)
-	go func() { received <- a.wait(n, 5*time.Minute) }() // ends when all announced
+	go func() { received <- a.wait(n, time.Minute) }() // ends when all announced, or none does
 	for i := range n {
 		if _, err := f.start(o, firstPort+i, a.path); err != nil {
 			return 0, err
 		}
 	}
 	err = <-received
-	took := time.Since(began)
-	f.end()
-	return took, err
+	return time.Since(began), err
 }
 
 type idleResult struct {
@@ -241,11 +246,12 @@ func idleStead(o options, n int) (r idleResult, err error) {
 	}
 	began := time.Now()
 	received := make(chan error, 1)
-	go func() { received <- a.wait(n, 5*time.Minute) }() // ends when all announced
-	if _, err = s.run("up", "-d"); err != nil {
-		return r, err
+	go func() { received <- a.wait(n, time.Minute) }() // ends when all announced, or none does
+	if _, err = s.run("up", "-d"); err == nil {
+		err = <-received
 	}
-	if err = <-received; err != nil {
+	if err != nil {
+		_, _, _ = s.end() // the first error says more
 		return r, err
 	}
 	r.start = time.Since(began)

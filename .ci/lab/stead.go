@@ -29,6 +29,7 @@ func newStead(o options, manifest string) (*stead, error) {
 		return nil, err
 	}
 	s := &stead{o: o, dir: dir}
+	begin(s)
 	if o.user != 0 {
 		if err := os.Chown(dir, o.user, o.user); err != nil {
 			return nil, err
@@ -62,6 +63,10 @@ const runLimit = 5 * time.Minute
 
 // call runs the CLI and fails when it takes longer than the limit.
 func (s *stead) call(limit time.Duration, args ...string) ([]byte, error) {
+	if !ending.TryRLock() {
+		return nil, errors.New("the lab ends")
+	}
+	ending.RUnlock()
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	out, err := s.command(ctx, "stead", args...).CombinedOutput()

@@ -55,6 +55,8 @@ func (c *cli) stopServices(ctx context.Context, client steadpb.DaemonClient, sel
 	if err := c.await(ctx, client, sel, newBoard(keys, asked, judgeDown), 0); err != nil {
 		return err
 	}
+	// They are down whatever comes of this: what follows us may want their ports.
+	_, _ = client.Down(ctx, &steadpb.DownRequest{Selection: sel, Released: true})
 	fmt.Fprintln(c.out, "stopped", count(len(keys)))
 	return nil
 }

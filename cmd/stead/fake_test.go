@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -35,9 +36,10 @@ type fakeDaemon struct {
 	pending []*steadpb.StatusResponse // frames that no Watch has shown yet
 	changed chan struct{}             // closed when one of the fields here changes
 	called  []string
-	stop    func() // as kill -9 would
-	leave   func() // after what is being answered
 	left    chan struct{}
+
+	stop  func() // as kill -9 would
+	leave func() // after what is being answered
 }
 
 // play is a script's daemon file; messages are in protobuf's JSON.
@@ -55,6 +57,7 @@ type play struct {
 type fault struct {
 	Code, Text, Hint string
 	Diagnostics      []json.RawMessage
+	Once             bool // the first call of the rpc only
 }
 
 func newFakeDaemon(text []byte) *fakeDaemon {
@@ -95,16 +98,17 @@ func (f *fakeDaemon) serve(socket string) func() {
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
 	web := &http.Server{Handler: mux, Protocols: protocols}
-	done := make(chan struct{})
-	go func() { // ends with web.Close
-		defer close(done)
-		_ = web.Serve(listener)
-	}()
+	// Before anybody can call: a request reads them.
 	f.stop = sync.OnceFunc(func() { _ = web.Close() })
 	f.leave = func() {
 		_ = web.Shutdown(context.Background())
 		close(f.left)
 	}
+	done := make(chan struct{})
+	go func() { // ends with web.Close
+		defer close(done)
+		_ = web.Serve(listener)
+	}()
 	return func() {
 		f.stop()
 		<-done
@@ -135,7 +139,13 @@ func (f *fakeDaemon) note(rpc string, detail ...string) error {
 
 func (f *fakeDaemon) fault(rpc string) error {
 	fault, ok := f.play.Errors[rpc]
-	if !ok {
+	before := 0
+	for _, call := range f.called[:len(f.called)-1] {
+		if name, _, _ := strings.Cut(call, " "); name == rpc {
+			before++
+		}
+	}
+	if !ok || fault.Once && before > 0 {
 		return nil
 	}
 	var code connect.Code
@@ -159,14 +169,14 @@ func (f *fakeDaemon) wake() {
 	f.changed = make(chan struct{})
 }
 
-// waitFor returns when an rpc was called; "Logs follow" is one that goes on.
-// waitFor waits for a call; "Watch twice" for the second of its kind.
+// waitFor returns when an rpc was called; "Logs follow" is one that goes on,
+// "Watch twice" the second of its kind.
 func (f *fakeDaemon) waitFor(ctx context.Context, call string) error {
 	call, twice := strings.CutSuffix(call, " twice")
 	for {
 		f.mu.Lock()
-		seen, changed := 0, f.changed
-		for _, one := range f.called {
+		seen, changed, all := 0, f.changed, slices.Clone(f.called)
+		for _, one := range all {
 			if one == call {
 				seen++
 			}
@@ -178,7 +188,7 @@ func (f *fakeDaemon) waitFor(ctx context.Context, call string) error {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return fmt.Errorf("no call of %s but %v", call, f.called)
+			return fmt.Errorf("no call of %s but %v", call, all)
 		}
 	}
 }
@@ -221,6 +231,9 @@ func (f *fakeDaemon) Up(_ context.Context, req *steadpb.UpRequest) (*steadpb.UpR
 }
 
 func (f *fakeDaemon) Down(_ context.Context, req *steadpb.DownRequest) (*steadpb.DownResponse, error) {
+	if req.Released {
+		return &steadpb.DownResponse{}, nil
+	}
 	return decode[steadpb.DownResponse](f.play.Answers["Down"]), f.note("Down", req.Selection.Services...)
 }
 
@@ -228,8 +241,20 @@ func (f *fakeDaemon) Restart(_ context.Context, req *steadpb.RestartRequest) (*s
 	return decode[steadpb.RestartResponse](f.play.Answers["Restart"]), f.note("Restart", req.Selection.Services...)
 }
 
-func (f *fakeDaemon) Check(context.Context, *steadpb.CheckRequest) (*steadpb.CheckResponse, error) {
+func (f *fakeDaemon) Check(_ context.Context, req *steadpb.CheckRequest) (*steadpb.CheckResponse, error) {
+	if req.Propose {
+		return f.propose(req.Directory)
+	}
 	return decode[steadpb.CheckResponse](f.play.Answers["Check"]), f.note("Check")
+}
+
+// propose plays its answer, but finds nothing in an empty directory, and a
+// manifest once that is written.
+func (f *fakeDaemon) propose(directory string) (*steadpb.CheckResponse, error) {
+	if entries, err := os.ReadDir(directory); err != nil || len(entries) == 0 {
+		return &steadpb.CheckResponse{}, f.note("Propose")
+	}
+	return decode[steadpb.CheckResponse](f.play.Answers["Propose"]), f.note("Propose")
 }
 
 func (f *fakeDaemon) Env(_ context.Context, req *steadpb.EnvRequest) (*steadpb.EnvResponse, error) {

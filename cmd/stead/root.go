@@ -60,7 +60,7 @@ func (c *cli) root() *cobra.Command {
 	root.PersistentFlags().BoolVar(&c.noColor, "no-color", false, "no colours, as with NO_COLOR set; there are none off a terminal")
 	root.SetFlagErrorFunc(usageError)
 	root.AddCommand(
-		c.upCommand(), c.downCommand(), c.statusCommand(), c.restartCommand(), c.logsCommand(),
+		c.upCommand(), c.initCommand(), c.downCommand(), c.statusCommand(), c.restartCommand(), c.logsCommand(),
 		c.attachCommand(), c.execCommand(), c.runCommand(), c.whyCommand(), c.eventsCommand(), c.envCommand(), c.checkCommand(),
 		c.daemonCommand(), c.lspCommand(), c.versionCommand(), c.completionCommand(),
 	)

@@ -27,8 +27,9 @@ type saves struct {
 
 // saveSeen is what was shown of a service.
 type saveSeen struct {
-	generation uint64 // of the last reload that was shown
-	unquoted   bool   // it failed, and where in its source was not known yet
+	generation uint64    // of the last reload that was shown
+	unquoted   bool      // it failed, and where in its source was not known yet
+	signalled  time.Time // when it was last told of a save by a signal
 }
 
 func (c *cli) newSaves(out *wholeLines) *saves {
@@ -52,7 +53,7 @@ func (s *saves) update(keys []string, seen map[string]*steadpb.Service, notes []
 		s.begun, s.notes = true, notes
 		for _, key := range keys {
 			if r := seen[key].GetReload(); r.GetOutcome() != "" {
-				s.known[key] = saveSeen{generation: r.Generation}
+				s.known[key] = saveSeen{generation: r.Generation, signalled: instant(r.Ended)}
 			}
 		}
 	}
@@ -74,13 +75,18 @@ func (s *saves) look(key string, service *steadpb.Service, keys []string, seen m
 	r, known := service.Reload, s.known[key]
 	switch {
 	case r == nil:
+	case r.Outcome == "signalled":
+		if at := instant(r.Ended); !at.Equal(known.signalled) {
+			s.line(at, s.what(r, service.Name), s.paint.in(green, r.Cause))
+			s.known[key] = saveSeen{generation: r.Generation, signalled: at}
+		}
 	case known.generation >= r.Generation:
 		if known.unquoted && s.quote(service) {
 			s.known[key] = saveSeen{generation: r.Generation}
 		}
 	case r.Outcome == "failed":
 		s.line(instant(r.Ended), s.what(r, service.Name), s.paint.in(red, r.Cause))
-		s.known[key] = saveSeen{r.Generation, !s.quote(service)}
+		s.known[key] = saveSeen{generation: r.Generation, unquoted: !s.quote(service)}
 	case r.Outcome == "dropped":
 		s.known[key] = saveSeen{generation: r.Generation}
 	case r.Outcome != "":

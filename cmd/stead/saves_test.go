@@ -61,8 +61,17 @@ func TestASaveIsOneLine(t *testing.T) {
 	for range 2 {
 		update(good, bad)
 	}
+	told := func(d time.Duration) *steadpb.Service {
+		r := reload(4, "web.conf changed", "signalled", d)
+		r.Cause = "signal HUP"
+		return &steadpb.Service{Name: "web", Reload: r}
+	}
+	for _, d := range []time.Duration{0, 0, time.Second} { // two saves
+		update(good, told(d))
+	}
 	clock := regexp.MustCompile(`(?m)^\d\d:\d\d:\d\d`)
-	const want = "TIME  lib.go -> api, web  built 0.40s  ready 1.50s\nTIME  web.go -> web  exit code 2\n    web.go:3:2: panic: no luck\n    \tx()\n    \t^\n"
+	const want = "TIME  lib.go -> api, web  built 0.40s  ready 1.50s\nTIME  web.go -> web  exit code 2\n    web.go:3:2: panic: no luck\n    \tx()\n    \t^\n" +
+		"TIME  web.conf -> web  signal HUP\nTIME  web.conf -> web  signal HUP\n"
 	if diff := cmp.Diff(want, clock.ReplaceAllString(out.String(), "TIME")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

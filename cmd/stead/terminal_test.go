@@ -33,6 +33,12 @@ type typist struct {
 
 func onPty(t *testing.T, home string, args ...string) *typist {
 	t.Helper()
+	return onPtyIn(t, "", home, args...)
+}
+
+// onPtyIn does so in a directory; empty: the test's own.
+func onPtyIn(t *testing.T, directory, home string, args ...string) *typist {
+	t.Helper()
 	own, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -48,7 +54,7 @@ func onPty(t *testing.T, home string, args ...string) *typist {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := &exec.Cmd{Path: own, Args: append([]string{"stead"}, args...), Stdin: tty, Stdout: tty, Stderr: tty}
+	cmd := &exec.Cmd{Path: own, Args: append([]string{"stead"}, args...), Dir: directory, Stdin: tty, Stdout: tty, Stderr: tty}
 	cmd.Env = append(os.Environ(), "STEAD_HOME="+home, "TERM=xterm", "NO_COLOR=", "GORACE=atexit_sleep_ms=0")
 	w := &typist{T: t, cmd: cmd, master: master, tty: tty, before: before, ended: make(chan struct{}), more: make(chan struct{}, 1)}
 	cmd.SysProcAttr = newTerminalSession()
@@ -130,6 +136,50 @@ func playing(t *testing.T, text string) (string, *fakeDaemon) {
 	f := newFakeDaemon([]byte(text))
 	t.Cleanup(f.serve(filepath.Join(home, "run", "stead.sock")))
 	return home, f
+}
+
+const noManifest = `{
+	"present": {"services": [{"project": "shop", "name": "web", "want": "up", "phase": "ready"}]},
+	"errors": {"Up": {"code": "not_found", "text": "no stead.yaml in /shop or above it: not found", "once": true}},
+	"answers": {"Up": {"project": "shop", "name": "shop", "services": ["web"]},
+		"Propose": {"proposal": {"text": "name: shop\nservices:\n  web: {command: ./web}\n", "found": ["Procfile: web"]}}}}`
+
+// Up without a manifest asks, and nothing but a yes is one.
+func TestUpAsks(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		keys, sees string
+		code       int
+		written    bool
+	}{
+		"yes":         {"y\r", "1 of 1 service up", 0, true},
+		"no":          {"n\r", "stead init", exitNotFound, false},
+		"neither":     {"\r", "stead init", exitNotFound, false},
+		"end":         {"\x04", "stead init", exitNotFound, false},
+		"interrupted": {"\x03", "\r\n", exitInterrupted, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			home, _ := playing(t, noManifest)
+			directory := t.TempDir()
+			if err := os.WriteFile(filepath.Join(directory, "Procfile"), []byte("web: ./web\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			w := onPtyIn(t, directory, home, "up", "-d")
+			w.sees("    name: shop\r\n")
+			w.sees("write stead.yaml and start? [y/N] ")
+			if _, err := os.Stat(filepath.Join(directory, "stead.yaml")); err == nil {
+				t.Error("it was written before the answer")
+			}
+			w.types(c.keys)
+			w.sees(c.sees)
+			w.exits(c.code)
+			text, _ := os.ReadFile(filepath.Join(directory, "stead.yaml")) // none: empty
+			if want := "name: shop\nservices:\n  web: {command: ./web}\n"; (string(text) == want) != c.written || !c.written && len(text) > 0 {
+				t.Errorf("stead.yaml is %q", text)
+			}
+		})
+	}
 }
 
 const oneService = `{"present": {"services": [{"project": "shop", "name": "shell", "want": "up", "phase": "ready"}]}}`

@@ -74,7 +74,13 @@ func (u *up) run(ctx context.Context, services []string) (err error) {
 		return err
 	}
 	u.asked = time.Now()
-	if u.answer, err = u.client.Up(ctx, request); err != nil {
+	u.answer, err = u.client.Up(ctx, request)
+	if errors.Is(err, runtime.NotFound) && request.File == "" {
+		if err = u.offer(ctx, request, err); err == nil {
+			u.answer, err = u.client.Up(ctx, request)
+		}
+	}
+	if err != nil {
 		return err
 	}
 	u.sayDiagnostics(diagnostics(u.answer.Warnings))

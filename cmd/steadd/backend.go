@@ -23,6 +23,8 @@ type backend struct {
 var (
 	_ ipc.Backend   = backend{}
 	_ ipc.Inspector = backend{}
+	_ ipc.Proposer  = backend{}
+	_ ipc.Releaser  = backend{}
 )
 
 func (b backend) Describe(ctx context.Context) ipc.Description {
@@ -57,6 +59,11 @@ func (b backend) Check(ctx context.Context, req ipc.UpRequest) (ipc.CheckResult,
 
 func (b backend) Want(ctx context.Context, names []supervisor.Name, up bool) error {
 	return b.d.Want(ctx, names, up)
+}
+
+// AwaitReleased implements ipc.Releaser.
+func (b backend) AwaitReleased(ctx context.Context, names []supervisor.Name) {
+	b.d.AwaitReleased(ctx, names)
 }
 
 func (b backend) Restart(ctx context.Context, names []supervisor.Name) error {

@@ -258,6 +258,33 @@ func TestPortsAreFreeAfterwards(t *testing.T) {
 	}
 }
 
+// TestDownFreesPorts: what binds the port of a service right after down has it.
+func TestDownFreesPorts(t *testing.T) {
+	one, other := calmPort(t), calmPort(t)
+	h := newHomestead(t, fmt.Sprintf(`
+services:
+  web: {command: service -listen, ports: {http: %d}}
+  lazy: {command: service -listen, ports: {http: %d}, start: on-demand}
+`, one, other))
+	for range 20 {
+		h.ok("up", "-d")
+		if answer, err := ask(newClient(), fmt.Sprintf("http://127.0.0.1:%d/", one)); err != nil {
+			t.Errorf("%q, %v", answer, err)
+		}
+		h.ok("down")
+		for _, port := range []int{one, other} {
+			for _, host := range []string{"127.0.0.1", "::1"} {
+				l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+				if errors.Is(err, syscall.EADDRINUSE) {
+					t.Fatal(err)
+				} else if err == nil {
+					_ = l.Close()
+				}
+			}
+		}
+	}
+}
+
 // takeAndLeave binds a port in both families, and fails when it does not become
 // free: the gateway lets go of it a moment after the last service has ended.
 func takeAndLeave(t *testing.T, port int) {

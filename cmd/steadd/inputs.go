@@ -189,6 +189,14 @@ var goFiles = []string{"*.go", "go.mod", "go.sum", "go.work", "go.work.sum", "*.
 // Roots implements daemon.Inputs. They are wider than what Affects, so that
 // services of a project share a tree.
 func (in *inputs) Roots() []daemon.WatchRoot {
+	roots := in.rootsAnyhow()
+	for i := range roots {
+		roots[i].Poll = in.watch.Poll
+	}
+	return roots
+}
+
+func (in *inputs) rootsAnyhow() []daemon.WatchRoot {
 	var roots []daemon.WatchRoot
 	for _, at := range in.watch.Roots() {
 		roots = append(roots, rootAt(at))

@@ -8,11 +8,20 @@ import (
 	"github.com/stead-dev/stead/daemon"
 	"github.com/stead-dev/stead/daemon/environ"
 	"github.com/stead-dev/stead/daemon/manifest"
+	"github.com/stead-dev/stead/ipc"
 	"github.com/stead-dev/stead/runtime"
 )
 
 func find(req daemon.LoadRequest) (string, error) {
 	return manifest.Find(manifest.Request{Directory: req.Directory, File: req.File})
+}
+
+// Propose implements ipc.Proposer.
+func (backend) Propose(directory string) ipc.Proposal {
+	var p ipc.Proposal
+	p.File, _ = manifest.Find(manifest.Request{Directory: directory}) // none is what there mostly is
+	p.Text, p.Found = manifest.Propose(directory)
+	return p
 }
 
 // load reads a manifest for the daemon.

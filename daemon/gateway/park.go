@@ -61,6 +61,9 @@ func (p *patience) wait(ctx context.Context, r *route, again <-chan struct{}) er
 	return p.sit(ctx, r, again)
 }
 
+// unheard is for who has waited in vain while nobody was told.
+const unheard = "no daemon runs, and it is the daemon that starts services for their callers; start it with: stead daemon run"
+
 // sit does the waiting. The time counts from the first wait on.
 func (p *patience) sit(ctx context.Context, r *route, again <-chan struct{}) error {
 	if p.timer == nil {
@@ -84,7 +87,11 @@ func (p *patience) sit(ctx context.Context, r *route, again <-chan struct{}) err
 		case <-p.server.ending:
 			return &refusal{reason: "the gateway ends", after: time.Second}
 		case <-p.timer.C:
-			return &refusal{reason: r.entry.reason(), after: time.Second}
+			reason := r.entry.reason()
+			if !p.server.reports.heard() {
+				reason += "\n" + unheard
+			}
+			return &refusal{reason: reason, after: time.Second}
 		case <-look:
 			if p.away() {
 				return errAway

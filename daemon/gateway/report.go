@@ -71,6 +71,13 @@ func newBoard() *board {
 	return &board{readers: map[*reader]struct{}{}, problems: map[Socket]string{}, soon: map[*service]struct{}{}}
 }
 
+// heard reports whether anybody is told.
+func (b *board) heard() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.readers) > 0
+}
+
 // touch notes that something may have changed about a service.
 func (b *board) touch(s *service) {
 	b.mu.Lock()

@@ -61,18 +61,15 @@ func canonical(file string) (string, error) {
 // missingHint says what to do in a directory without a manifest. It names
 // what is there and never guesses from it.
 func missingHint(dir string) string {
-	const start = `create one; the least is: services: {web: {command: ./web}}`
 	for _, near := range []string{"stead.yml", "Stead.yaml", ".stead.yaml"} {
 		if _, err := os.Stat(filepath.Join(dir, near)); err == nil {
 			return "rename " + near + " to " + FileName
 		}
 	}
-	for _, other := range []string{"compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml", "Procfile"} {
-		if _, err := os.Stat(filepath.Join(dir, other)); err == nil {
-			return "there is a " + other + ", which is not read yet: " + start
-		}
+	if _, found := Propose(dir); len(found) > 0 {
+		return "found " + strings.Join(found, "; ") + ": `stead init` makes a " + FileName + " of that, for you to correct"
 	}
-	return start
+	return `create one; the least is: services: {web: {command: ./web}}`
 }
 
 // readText reads a regular file of bounded size: a FIFO would block for ever,

@@ -18,8 +18,8 @@ func TestNoManifest(t *testing.T) {
 	for beside, hint := range map[string]string{
 		"":             "create one",
 		"stead.yml":    "rename stead.yml",
-		"compose.yaml": "there is a compose.yaml",
-		"Procfile":     "there is a Procfile",
+		"compose.yaml": "found compose.yaml: web: `stead init`",
+		"Procfile":     "found Procfile: services: `stead init`",
 	} {
 		dir := t.TempDir()
 		if beside != "" {

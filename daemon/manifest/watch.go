@@ -30,7 +30,7 @@ type Watch struct {
 	Dir    string // absolute: where the build runs, else the service
 	Paths  []string
 	Ignore []string
-	Poll   bool // the file system tells of no changes: look at the files
+	Poll   bool // look at the files, whatever the file system tells: changes are made where it does not see them
 }
 
 // Words of watch, besides patterns.
@@ -61,9 +61,7 @@ func (s *draft) readWatch() {
 			s.watchIgnore(f.value)
 		}
 		if f, ok := keys["poll"]; ok {
-			if s.watch.Poll = s.boolean(f); s.watch.Poll {
-				s.warn(f.key, "remove it: what has no events is noticed, and polled by itself", "watch: poll is not in effect yet")
-			}
+			s.watch.Poll = s.boolean(f)
 		}
 	}
 	if s.watch.Mode == "" && len(s.watch.Paths) > 0 {

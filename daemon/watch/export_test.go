@@ -27,6 +27,11 @@ const Grace = reloadGrace + 50*time.Millisecond
 
 const Calm = calm
 
+const (
+	ReturnLimit = returnLimit
+	SeesWriters = seesWriters
+)
+
 // Pending reports whether a change waits for the consumer.
 func (w *Watcher) Pending(project, path string) (found bool) {
 	_ = w.ask(func(o *owner) {

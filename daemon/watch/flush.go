@@ -12,7 +12,7 @@ func (p *project) due() time.Time { return p.settle.due(len(p.dirty) + len(p.gon
 // flush tells what changed, unless it should wait.
 func (o *owner) flush(p *project, now time.Time) {
 	lock, busy := p.gitBusy()
-	if p.settle.hold(now, busy && lock != p.stale, func() bool { return p.vanishing() }) {
+	if p.settle.hold(now, busy && lock != p.stale, p.vanishing, p.unfinished) {
 		return
 	}
 	if busy {
@@ -67,6 +67,21 @@ func (p *project) vanishing() bool {
 		}
 		e, _, ok := look(at.node.join(at.name), at.name)
 		if !ok && known || ok && e.stat.size == 0 && (!known || at.node.files[i].stat.size > 0) {
+			return true
+		}
+	}
+	return false
+}
+
+// unfinished reports that one of a few files is open for writing: what is there
+// is not what it is to be.
+func (p *project) unfinished() bool {
+	if len(p.dirty) > manyPaths {
+		return false // they wait for longer anyway
+	}
+	for at := range p.dirty {
+		path := at.node.join(at.name)
+		if _, _, ok := look(path, at.name); ok && !at.node.dead && beingWritten(path) {
 			return true
 		}
 	}
@@ -174,7 +189,7 @@ func compact(changes []Change) []Change {
 func (o *owner) judge(p *project, changes []Change, first, last, now time.Time) {
 	told := changes[:0]
 	for _, c := range changes {
-		j := p.outputs.judge(c.Path, now, p.names(c.Path))
+		j := p.outputs.judge(c.Path, first, now, p.names(c.Path))
 		if j.tell {
 			told = append(told, c)
 		}
@@ -205,7 +220,7 @@ func (o *owner) askWho(p *project, path string) {
 	o.helpers.Go(func() {
 		who := o.writer(path)
 		answer := func(o *owner) {
-			if p.outputs.held(path, who) {
+			if p.outputs.answered(path, who) {
 				o.warn(ownOutput(p.name, path, who))
 			}
 		}

@@ -25,7 +25,7 @@ func (l *links) set(p place) {
 	var now []string
 	for _, point := range trace(p.node.join(p.name)) {
 		// Links may lead anywhere; that nobody can watch there is no trouble.
-		if _, err := l.watches.acquire(filepath.Dir(point)); err != nil {
+		if _, err := l.watches.acquire(filepath.Dir(point), p.node.tree.filter.root.Poll); err != nil {
 			continue
 		}
 		now = append(now, point)

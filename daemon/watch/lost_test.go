@@ -2,6 +2,7 @@ package watch_test
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -74,6 +75,40 @@ func TestFileSystemWithoutEvents(t *testing.T) {
 	b.wait(changes{"a.go": watch.Written})
 }
 
+// A root that is to be polled costs no watch, and its saves are told; one
+// beside it is watched as ever.
+func TestPollAsked(t *testing.T) {
+	b := newBench(t, watch.Options{PollEvery: 5 * time.Millisecond})
+	b.write("a.go", "mount/b.go", "mount/sub/c.go", "../far/x.conf")
+	b.must(os.Symlink("../../far/x.conf", b.path("mount/x.conf")))
+	b.set(watch.Root{Dir: b.dir, Ignore: []string{"mount"}}, watch.Root{Dir: b.path("mount"), Poll: true})
+	if w := b.warning(watch.Polled); w.Path != b.path("mount") || !strings.Contains(w.Text, "poll: true") {
+		t.Errorf("the warning is %+v", w)
+	}
+	if events, polled := b.w.Watched(); events != 1 || polled != 3 {
+		t.Errorf("%d are watched and %d polled", events, polled)
+	}
+	for round := range 3 {
+		content := strings.Repeat("x", round) // of another size: the clock of mtime may not have ticked
+		b.write("mount/b.go="+content, "mount/sub/c.go="+content, "../far/x.conf="+content, "a.go="+content)
+		b.wait(changes{"mount/b.go": watch.Written, "mount/sub/c.go": watch.Written, "mount/x.conf": watch.Written, "a.go": watch.Written})
+	}
+	b.write("mount/new/d.go")
+	b.rename("mount/b.go", "mount/e.go")
+	b.wait(changes{"mount/new/d.go": watch.Created, "mount/b.go": watch.Removed, "mount/e.go": watch.Created})
+	b.must(os.Remove(b.path("mount/sub/c.go")))
+	b.wait(changes{"mount/sub/c.go": watch.Removed})
+	b.set(watch.Root{Dir: b.dir, Ignore: []string{"mount"}}, watch.Root{Dir: b.path("mount")})
+	if events, polled := b.w.Watched(); events != 5 || polled != 0 { // with the one of the link
+		t.Errorf("afterwards %d are watched and %d polled", events, polled)
+	}
+	select {
+	case w := <-b.w.Warnings():
+		t.Errorf("another warning: %+v", w)
+	default:
+	}
+}
+
 // A consumer that does not come gets one batch of all that happened.
 func TestSlowConsumer(t *testing.T) {
 	b := watching(t, "a.go", "b.go", "c.go")
@@ -104,7 +139,7 @@ func TestOwnOutput(t *testing.T) {
 			}
 			done := b.w.Acting("shop")
 			b.write(fmt.Sprintf("started.txt=%d", reloads))
-			done()
+			done(time.Now())
 		case w := <-b.w.Warnings():
 			if w.Trouble != watch.OwnOutput || w.Path != b.path("started.txt") || !strings.Contains(w.Hint, ".steadignore") {
 				t.Fatalf("the warning is %+v", w)
@@ -117,7 +152,7 @@ func TestOwnOutput(t *testing.T) {
 	done := b.w.Acting("shop")
 	b.write("a.go=2")
 	b.wait(changes{"a.go": watch.Written}) // sources are heeded meanwhile
-	done()
+	done(time.Now())
 	b.wait(changes{"started.txt": watch.Written}) // once more when all is at rest: it might have been a person
 	time.Sleep(watch.Calm)
 	b.write("started.txt=by hand")
@@ -162,5 +197,5 @@ func TestClosed(t *testing.T) {
 	if err := w.Set("shop", []watch.Root{{Dir: t.TempDir()}}); err != watch.ErrClosed {
 		t.Errorf("Set says %v", err)
 	}
-	w.Acting("shop")()
+	w.Acting("shop")(time.Now())
 }

@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -17,59 +18,90 @@ const (
 	frequent     = 3
 	frequentTime = time.Minute
 	askAgain     = 10 * time.Second
-	// calm is how long a suspended path has to be left alone before a change
-	// outside of reloads is taken for a person's.
+	// calm is how long a path on trial, or suspended, has to be left alone before
+	// it is at rest, and a change outside of reloads is taken for a person's.
 	calm = time.Second
+	// restLimit bounds for how long more a reload under way delays a catch-up.
+	restLimit = 10 * time.Second
+	// relapses on trial prove that it is output, as do maxTrials in a row in
+	// which it changed somehow.
+	relapses  = 2
+	maxTrials = 5
+	// trialLimit proves it as well, without any rest: nobody saves for so long.
+	trialLimit = 15 * time.Second
 	// catchUps of a suspended path, each after five times as long, so that a
 	// person's last save is never lost.
-	catchUps = 3
+	catchUps = 2
 	// maxTraces bounds the memory of a project's paths.
 	maxTraces = 1024
 )
 
 // outputs finds the paths of a project that its own reloads write: each change
 // of one causes a reload, and each reload changes it. It is told when reloads
-// begin and end, and of all changes. A path is suspended when it changed in
+// begin and end, and of all changes. A path is suspect when it changed in
 // ownChanges reloads in a row, at about the same time after the beginning of
-// each, every one of them begun after the change before; or when it changes
-// again and again while a process has it open for writing (a log, SQLite).
+// each, every one of them begun after the change before.
+//
+// A person who saves a file in the middle of every reload looks like that. So
+// it is tried: its changes are held back, without a word, until it is at rest,
+// and told once. If the reload that follows changes it, twice, it is output: it
+// is suspended, and that is said. If not, it is acquitted. A person who saves
+// once more, and then looks, gets one reload for the last saves.
+//
+// A path that changes again and again while a process has it open for writing
+// (a log, SQLite) is suspended without a trial.
 //
 // A file that a root names counts while a reload is under way, and not just
 // after it: it is a source, and tools that save a source as soon as the last
 // reload is over are not to be told from what a service writes when it is up.
 //
-// A person who saves a file in the middle of every reload looks like that. So
-// a suspended path that no process holds is told once more when it is at rest,
-// three times at most, and its first change outside of a reload lifts the
-// suspension.
+// A suspended path that no process holds is told once more when it is at rest,
+// and its first change outside of a reload lifts the suspension.
 //
 // It has no clock, and is owned by one goroutine.
 type outputs struct {
 	acting int
-	began  time.Time // the latest reload
 	ended  time.Time
-	round  int // reloads that began
 	traces map[string]*trail
 }
 
 // trail is what is known of a path.
 type trail struct {
-	changed   time.Time     // latest change
-	told      int           // the round in which it was told latest
-	delay     time.Duration // from the beginning of its reload to the change
-	strikes   int
-	times     [frequent]time.Time // the latest changes told
-	suspended bool
-	withheld  bool // a change was not told
-	tries     int  // catch-ups
-	asking    bool // somebody is looking who holds it
-	asked     time.Time
-	holder    string
+	changed time.Time     // latest change
+	told    time.Time     // when one was told latest
+	caused  time.Time     // when the first reload after that began
+	delay   time.Duration // from there to the change
+	strikes int
+	times   [frequent]time.Time // the latest changes told
+	state   standing
+	since   time.Time // when it was put on trial
+	held    bool      // a change was held back
+	relapse int       // reloads on trial that changed it
+	tries   int       // catch-ups in this state
+	asking  bool      // somebody is looking who has it open
+	asked   time.Time
+	holder  string
 }
 
-func (o *outputs) begin(now time.Time) { o.acting, o.began, o.round = o.acting+1, now, o.round+1 }
+// standing of a path.
+type standing int
 
-func (o *outputs) end(now time.Time) { o.acting, o.ended = o.acting-1, now }
+const (
+	heeded standing = iota
+	onTrial
+	suspended
+)
+
+func (o *outputs) begin(now time.Time) {
+	o.acting++
+	for _, t := range o.traces {
+		if t.caused.IsZero() && !t.told.IsZero() {
+			t.caused = now
+		}
+	}
+}
+
+func (o *outputs) end(at time.Time) { o.acting, o.ended = o.acting-1, latest(o.ended, at) }
 
 // open reports whether a reload is under way, or has just been.
 func (o *outputs) open(now time.Time) bool {
@@ -81,59 +113,75 @@ type judgement struct {
 	tell    bool
 	suspend bool // from now on: say so
 	resume  bool // no longer: say so
-	ask     bool // look who holds the file, and call held
+	ask     bool // look who holds the file, and call answered
 }
 
-// judge is told of every change. named: a root names the file itself, so that
-// services do not write it; what is left are builds.
-func (o *outputs) judge(path string, now time.Time, named bool) judgement {
+// judge is told of every change, which happened at some time and is known now.
+// named: a root names the file itself.
+func (o *outputs) judge(path string, at, now time.Time, named bool) judgement {
 	t := o.trail(path)
 	before := t.changed
 	t.changed = now
-	if t.suspended {
-		return o.judgeSuspended(t, before, now)
+	within := o.open(now) && (o.acting > 0 || !named || at.Before(o.ended))
+	if t.state != heeded {
+		return o.judgeSuspect(t, before, now, within)
 	}
-	if named && o.acting == 0 {
-		t.strikes, t.delay = 0, 0
-	} else {
-		o.strike(t, now)
-	}
+	t.strike(now, within)
 	if t.strikes >= ownChanges {
-		t.suspended, t.withheld = true, true
-		return judgement{suspend: true}
+		t.state, t.since, t.held = onTrial, now, true
+		return judgement{}
 	}
 	copy(t.times[1:], t.times[:])
 	t.times[0] = now
-	t.told = o.round
+	t.tell(now)
 	oldest := t.times[frequent-1]
-	suspect := t.strikes > 0 || !oldest.IsZero() && now.Sub(oldest) < frequentTime && now.Sub(t.asked) > askAgain
-	return judgement{tell: true, ask: suspect && t.ask(now)}
+	often := t.strikes > 0 || !oldest.IsZero() && now.Sub(oldest) < frequentTime && now.Sub(t.asked) > askAgain
+	return judgement{tell: true, ask: often && t.ask(now)}
 }
 
-// strike counts a change that a reload of the change before may have caused.
-func (o *outputs) strike(t *trail, now time.Time) {
-	if t.times[0].IsZero() || !o.open(now) || o.round <= t.told {
+func (t *trail) tell(now time.Time) { t.told, t.caused = now, time.Time{} }
+
+// strike counts a change within a reload that the change before may have
+// caused.
+func (t *trail) strike(now time.Time, within bool) {
+	if t.caused.IsZero() || !within {
 		t.strikes, t.delay = 0, 0
 		return
 	}
-	delay := now.Sub(o.began)
-	if t.strikes > 0 && (delay-t.delay).Abs() > max(200*time.Millisecond, t.delay/2) {
-		t.strikes = 0 // a reload takes about as long each time; a person does not
+	if t.strikes > 0 && !t.asEver(now) {
+		t.strikes = 0
 	}
 	t.strikes++
-	t.delay = delay
+	t.delay = now.Sub(t.caused)
 }
 
-func (o *outputs) judgeSuspended(t *trail, before, now time.Time) judgement {
-	t.withheld = true
-	if o.open(now) || now.Sub(before) < calm {
-		return judgement{}
-	}
-	if t.holder != "" { // perhaps it let go meanwhile
+// asEver reports whether a change comes after the beginning of its reload as
+// the one before did: a reload takes about as long each time, a person does
+// not.
+func (t *trail) asEver(now time.Time) bool {
+	return (now.Sub(t.caused) - t.delay).Abs() <= max(200*time.Millisecond, t.delay/4)
+}
+
+func (o *outputs) judgeSuspect(t *trail, before, now time.Time, within bool) judgement {
+	alone := !within && now.Sub(before) >= calm
+	switch {
+	case alone && t.holder != "": // perhaps it let go meanwhile
+		t.held = true
 		return judgement{ask: t.ask(now)}
+	case alone:
+		resume := t.state == suspended
+		*t = trail{changed: now, times: [frequent]time.Time{now}}
+		t.tell(now)
+		return judgement{tell: true, resume: resume}
+	case within && !t.held && !t.caused.IsZero() && t.asEver(now):
+		t.relapse++
 	}
-	*t = trail{changed: now, times: [frequent]time.Time{now}, told: o.round}
-	return judgement{tell: true, resume: true}
+	t.held = true
+	if t.state == onTrial && (t.relapse >= relapses || t.tries >= maxTrials || now.Sub(t.since) >= trialLimit) {
+		t.state, t.tries = suspended, 0
+		return judgement{suspend: true}
+	}
+	return judgement{}
 }
 
 // ask reports whether to ask now: one question at a time.
@@ -145,24 +193,23 @@ func (t *trail) ask(now time.Time) bool {
 	return true
 }
 
-// held is the answer to ask: who has the path open for writing, if anybody.
-func (o *outputs) held(path, who string) (suspend bool) {
+// answered is told who has the path open for writing, if anybody.
+func (o *outputs) answered(path, who string) (suspend bool) {
 	t := o.traces[path]
 	if t == nil {
 		return false
 	}
 	t.asking = false
-	suspend = who != "" && !t.suspended
 	t.holder = who
-	t.suspended = t.suspended || suspend
-	return suspend
+	if who == "" || t.state == suspended {
+		return false
+	}
+	t.state = suspended
+	return true
 }
 
 // due is when catchUp should be called next; zero: never.
 func (o *outputs) due() (next time.Time) {
-	if o.acting > 0 {
-		return time.Time{}
-	}
 	for _, t := range o.traces {
 		if at := o.dueAt(t); !at.IsZero() && (next.IsZero() || at.Before(next)) {
 			next = at
@@ -171,30 +218,48 @@ func (o *outputs) due() (next time.Time) {
 	return next
 }
 
+// dueAt is when a path is at rest: to be told if something was held back, or
+// acquitted if its last trial led to nothing.
 func (o *outputs) dueAt(t *trail) time.Time {
-	if !t.suspended || !t.withheld || t.holder != "" || t.tries >= catchUps {
+	if t.state == heeded || t.holder != "" || t.state == suspended && (!t.held || t.tries >= catchUps) {
 		return time.Time{}
 	}
 	wait := calm
 	for range t.tries {
-		wait *= 5
+		if t.state == suspended {
+			wait *= 5
+		}
 	}
-	at := t.changed.Add(wait)
-	if rest := o.ended.Add(reloadGrace); rest.After(at) {
-		at = rest
+	at := latest(t.changed, t.told).Add(wait)
+	switch {
+	case o.acting == 0:
+		return latest(at, o.ended.Add(reloadGrace))
+	case t.held: // another service's reload must not keep a person's save for ever
+		return at.Add(restLimit)
 	}
-	return at
+	return time.Time{}
 }
 
-// catchUp returns withheld paths that are at rest, to be told now.
-func (o *outputs) catchUp(now time.Time) (paths []string) {
-	if o.acting > 0 {
-		return nil
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
 	}
+	return b
+}
+
+// catchUp returns held paths that are at rest, to be told now, and acquits
+// those that nothing happened to.
+func (o *outputs) catchUp(now time.Time) (paths []string) {
 	for path, t := range o.traces {
-		if at := o.dueAt(t); !at.IsZero() && !at.After(now) {
-			t.withheld = false
+		at := o.dueAt(t)
+		switch {
+		case at.IsZero() || at.After(now):
+		case !t.held:
+			delete(o.traces, path)
+		default:
+			t.held, t.since = false, now
 			t.tries++
+			t.tell(now)
 			paths = append(paths, path)
 		}
 	}
@@ -221,13 +286,7 @@ func (o *outputs) trail(path string) *trail {
 func (o *outputs) evict() {
 	paths := slices.SortedFunc(maps.Keys(o.traces), func(a, b string) int {
 		x, y := o.traces[a], o.traces[b]
-		if x.suspended != y.suspended {
-			if y.suspended {
-				return -1
-			}
-			return 1
-		}
-		return x.changed.Compare(y.changed)
+		return cmp.Or(cmp.Compare(x.state, y.state), x.changed.Compare(y.changed))
 	})
 	for _, path := range paths[:maxTraces/4] {
 		delete(o.traces, path)

@@ -120,20 +120,17 @@ func (o *owner) act(now time.Time) (next time.Time) {
 	}
 	next = o.patrol
 	for _, p := range o.projects {
-		for _, path := range p.outputs.catchUp(now) {
-			o.caughtUp(p, path, now)
-		}
-		if at := p.outputs.due(); !at.IsZero() {
-			next = earlier(next, at)
-		}
-		if !p.settle.active() {
-			continue
-		}
-		if !now.Before(p.due()) {
+		if p.settle.active() && !now.Before(p.due()) {
 			o.flush(p, now)
 		}
 		if p.settle.active() {
 			next = earlier(next, p.due())
+		}
+		for _, path := range p.outputs.catchUp(now) {
+			o.caughtUp(p, path, now)
+		}
+		if at := p.outputs.due(); !at.IsZero() { // also of what was flushed just now
+			next = earlier(next, at)
 		}
 	}
 	if len(o.cold) > 0 {
@@ -155,8 +152,11 @@ func (o *owner) project(name string) *project {
 // warn says so; what holds for many directories is said once per project.
 func (o *owner) warn(warnings ...Warning) {
 	for _, w := range warnings {
-		if w.Trouble == Limited || w.Trouble == NoEvents {
+		if w.Trouble == Limited || w.Trouble == NoEvents || w.Trouble == Polled {
 			key := Warning{Project: w.Project, Trouble: w.Trouble}
+			if w.Trouble == Polled {
+				key.Path = w.Path // a root: there are few
+			}
 			if o.once[key] {
 				continue
 			}

@@ -22,7 +22,7 @@ func normalize(roots []Root) ([]Root, error) {
 			return nil, fmt.Errorf("watch %q: no path has a 0 byte", r.Dir)
 		}
 		if info, err := os.Stat(r.Dir); err == nil && !info.IsDir() { // `watch: config.yaml`
-			wanted = merge(wanted, Root{Dir: filepath.Dir(r.Dir), Files: []string{filepath.Base(r.Dir)}})
+			wanted = merge(wanted, Root{Dir: filepath.Dir(r.Dir), Files: []string{filepath.Base(r.Dir)}, Poll: r.Poll})
 			continue
 		}
 		everything := len(r.Include) == 0 && len(r.Files) == 0
@@ -36,7 +36,7 @@ func normalize(roots []Root) ([]Root, error) {
 				r.Files = append(r.Files, filepath.ToSlash(rel))
 				continue
 			}
-			wanted = merge(wanted, Root{Dir: filepath.Dir(file), Files: []string{filepath.Base(file)}})
+			wanted = merge(wanted, Root{Dir: filepath.Dir(file), Files: []string{filepath.Base(file)}, Poll: r.Poll})
 		}
 		if everything {
 			r.Include = []string{"*"}
@@ -60,7 +60,7 @@ func sorted(list []string) []string {
 
 func merge(roots []Root, r Root) []Root {
 	for i, other := range roots {
-		if other.Dir == r.Dir && other.Flat == r.Flat && other.Gitignore == r.Gitignore && slices.Equal(other.Ignore, r.Ignore) {
+		if other.Dir == r.Dir && other.Flat == r.Flat && other.Gitignore == r.Gitignore && other.Poll == r.Poll && slices.Equal(other.Ignore, r.Ignore) {
 			roots[i].Include = slices.Concat(other.Include, r.Include)
 			roots[i].Files = slices.Concat(other.Files, r.Files)
 			return roots
@@ -70,6 +70,6 @@ func merge(roots []Root, r Root) []Root {
 }
 
 func sameRoot(a, b Root) bool {
-	return a.Dir == b.Dir && a.Flat == b.Flat && a.Gitignore == b.Gitignore &&
+	return a.Dir == b.Dir && a.Flat == b.Flat && a.Gitignore == b.Gitignore && a.Poll == b.Poll &&
 		slices.Equal(a.Ignore, b.Ignore) && slices.Equal(a.Include, b.Include) && slices.Equal(a.Files, b.Files)
 }

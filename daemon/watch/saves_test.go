@@ -1,9 +1,11 @@
 package watch_test
 
 import (
+	"fmt"
 	"os"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stead-dev/stead/daemon/watch"
 )
@@ -62,6 +64,39 @@ func TestEditors(t *testing.T) {
 			b.expect(nil, "a.go")
 		})
 	}
+}
+
+// A cp truncates and writes in pieces, which is one save: what is still open
+// for writing is not told. How long that is waited for is bounded, so an
+// attempt that a slow machine drew out says nothing.
+func TestSaveIsToldWhenItIsWritten(t *testing.T) {
+	if !watch.SeesWriters {
+		t.Skip("needs: a system that says whether a file is open for writing")
+	}
+	b := watching(t, "big.go")
+	for attempt := range 20 {
+		f, err := os.OpenFile(b.path("big.go"), os.O_WRONLY|os.O_TRUNC, 0)
+		b.must(err)
+		early := false
+		began := time.Now()
+		for range 3 {
+			began = time.Now()
+			_, err = fmt.Fprintln(f, "a part of attempt", attempt)
+			b.must(err)
+			time.Sleep(10 * time.Millisecond) // more than it takes to settle
+			early = early || b.w.Pending("shop", b.path("big.go"))
+		}
+		tookLong := time.Since(began) > watch.ReturnLimit/2
+		b.must(f.Close())
+		b.expect(changes{"big.go": watch.Written})
+		if !early {
+			return
+		}
+		if !tookLong {
+			t.Fatal("a file was told of before it was written")
+		}
+	}
+	t.Log("the machine is too slow to tell")
 }
 
 func TestLinkedFile(t *testing.T) {

@@ -15,7 +15,8 @@ const (
 	// settleLimit ends waiting for quiet.
 	settleLimit = time.Second
 	// returnLimit is how long a file that is gone or empty is given to come
-	// back: `rm x; make x`, and editors that truncate before they write.
+	// back: `rm x; make x`, and editors that truncate before they write; and for
+	// how long a file that is open for writing is left alone: cp writes in pieces.
 	returnLimit = 50 * time.Millisecond
 	// gitLimit ends waiting for git to finish: a lock may be stale, or held
 	// while a person writes a commit message.
@@ -61,8 +62,9 @@ func (s *settle) due(paths int) time.Time {
 }
 
 // hold is asked when changes are due, and says whether to wait nevertheless:
-// for git to end, or for what vanished to come back.
-func (s *settle) hold(now time.Time, git bool, vanishing func() bool) bool {
+// for git to end, for what vanished to come back, or for what is being written
+// to be whole.
+func (s *settle) hold(now time.Time, git bool, vanishing, unfinished func() bool) bool {
 	switch {
 	case git && now.Before(s.first.Add(gitLimit)):
 		s.git = true
@@ -74,8 +76,13 @@ func (s *settle) hold(now time.Time, git bool, vanishing func() bool) bool {
 		return true
 	}
 	back := earlier(s.last.Add(returnLimit), s.first.Add(settleLimit))
-	if now.Before(back) && vanishing() {
+	switch {
+	case !now.Before(back):
+	case vanishing():
 		s.until = back
+		return true
+	case unfinished(): // nobody tells that a file was closed
+		s.until = earlier(back, now.Add(quietSave))
 		return true
 	}
 	return false

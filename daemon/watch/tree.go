@@ -156,7 +156,7 @@ type place struct {
 // below.
 func (g *grower) read(n *node) (links []place) {
 	n.tree.reals[n.real] = n
-	warning, err := g.watches.acquire(n.real)
+	warning, err := g.watches.acquire(n.real, n.tree.filter.root.Poll)
 	if err != nil {
 		g.refuse(n, err)
 		return nil
@@ -164,9 +164,11 @@ func (g *grower) read(n *node) (links []place) {
 	n.held = true
 	g.grown = append(g.grown, n)
 	if warning != nil {
-		n.slow = warning.Trouble == NoEvents
+		n.slow = warning.Trouble == NoEvents || warning.Trouble == Polled
 		warning.Project = n.tree.project
-		g.said = append(g.said, *warning)
+		if warning.Trouble != Polled || n.up == nil && !n.tree.filter.root.Flat { // what is below goes without saying
+			g.said = append(g.said, *warning)
+		}
 	}
 	entries, err := os.ReadDir(n.path)
 	if err != nil {

@@ -11,6 +11,7 @@ const (
 	Unreadable                // a directory cannot be read
 	Limited                   // the system gives no more watches; the rest is polled
 	NoEvents                  // the file system has no events; it is polled
+	Polled                    // a root is polled, as was asked for
 	OwnOutput                 // a path is written by what its changes reload; it is suspended
 	Resumed                   // it is heeded again
 )

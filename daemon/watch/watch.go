@@ -43,6 +43,7 @@ type Root struct {
 	Files     []string // counts exactly, ignored or not; absolute or relative to Dir
 	Ignore    []string // wins over all but Files
 	Gitignore bool     // the .gitignore files in Dir, below and (within its repository) above, and .git/info/exclude
+	Poll      bool     // look at the directories, whatever the system tells: somebody knows better
 }
 
 // Kind says what happened to a file between two batches.
@@ -180,21 +181,24 @@ func (w *Watcher) Set(project string, roots []Root) error {
 }
 
 // Acting notes that something of the project is being built or started because
-// of a change, until done is called, which may be called more than once. By
-// this alone a project's own output can be told from its user's saves: see
+// of a change, until done is called with the time when that was over; only the
+// first call counts. By this alone a project's own output can be told from its user's saves: see
 // outputs.
-func (w *Watcher) Acting(name string) (done func()) {
+func (w *Watcher) Acting(name string) (done func(at time.Time)) {
 	var p *project
 	_ = w.ask(func(o *owner) {
 		if p = o.projects[name]; p != nil {
 			p.outputs.begin(time.Now())
 		}
 	})
-	return sync.OnceFunc(func() {
-		if p != nil {
-			_ = w.ask(func(*owner) { p.outputs.end(time.Now()) })
-		}
-	})
+	var once sync.Once
+	return func(at time.Time) {
+		once.Do(func() {
+			if p != nil {
+				_ = w.ask(func(*owner) { p.outputs.end(at) })
+			}
+		})
+	}
 }
 
 // ask has the owner do something, and waits.

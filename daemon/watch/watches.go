@@ -43,9 +43,14 @@ func (w *watches) close() {
 	}
 }
 
-// acquire has changes of a directory's files told from now on. A warning says
-// that it is polled; an error, that it cannot be read.
-func (w *watches) acquire(dir string) (*Warning, error) {
+// acquire has changes of a directory's files told from now on, by polling when
+// that is asked for. A warning says that it is polled; an error, that it cannot
+// be read.
+func (w *watches) acquire(dir string, poll bool) (*Warning, error) {
+	if poll {
+		w.poll(dir)
+		return polled(dir), nil
+	}
 	if kind := w.silent(dir); kind != "" {
 		w.poll(dir)
 		return noEvents(dir, kind), nil
@@ -110,6 +115,10 @@ func (w *watches) release(dir string, gone bool) {
 func noEvents(dir, kind string) *Warning {
 	return &Warning{Path: dir, Trouble: NoEvents, Text: fmt.Sprintf("%s is on %s, which does not tell about changes: it is polled, so that saves are seen up to some seconds later", dir, kind),
 		Hint: "keep the project on a local file system"}
+}
+
+func polled(dir string) *Warning {
+	return &Warning{Path: dir, Trouble: Polled, Text: fmt.Sprintf("%s, and what is below, is polled, as `watch: {poll: true}` says, so that saves are seen up to some seconds later", dir)}
 }
 
 func noInstance(dir string, err error) *Warning {

@@ -470,6 +470,7 @@ func (x *Selection) GetServices() []string {
 type DownRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Selection     *Selection             `protobuf:"bytes,1,opt,name=selection,proto3" json:"selection,omitempty"`
+	Released      bool                   `protobuf:"varint,2,opt,name=released,proto3" json:"released,omitempty"` // change nothing: return when the ports of those that are down are free, after 2 s at the latest
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -509,6 +510,13 @@ func (x *DownRequest) GetSelection() *Selection {
 		return x.Selection
 	}
 	return nil
+}
+
+func (x *DownRequest) GetReleased() bool {
+	if x != nil {
+		return x.Released
+	}
+	return false
 }
 
 type DownResponse struct {
@@ -665,7 +673,8 @@ type CheckRequest struct {
 	File          string                 `protobuf:"bytes,2,opt,name=file,proto3" json:"file,omitempty"`
 	Environment   []string               `protobuf:"bytes,3,rep,name=environment,proto3" json:"environment,omitempty"`
 	Profiles      []string               `protobuf:"bytes,4,rep,name=profiles,proto3" json:"profiles,omitempty"`
-	Schema        bool                   `protobuf:"varint,5,opt,name=schema,proto3" json:"schema,omitempty"` // only the schema is wanted: directory and file may be empty
+	Schema        bool                   `protobuf:"varint,5,opt,name=schema,proto3" json:"schema,omitempty"`   // only the schema is wanted: directory and file may be empty
+	Propose       bool                   `protobuf:"varint,6,opt,name=propose,proto3" json:"propose,omitempty"` // only the proposal for directory is wanted, and whether there is a manifest
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -735,13 +744,21 @@ func (x *CheckRequest) GetSchema() bool {
 	return false
 }
 
+func (x *CheckRequest) GetPropose() bool {
+	if x != nil {
+		return x.Propose
+	}
+	return false
+}
+
 type CheckResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	File          string                 `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
 	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	Services      []string               `protobuf:"bytes,3,rep,name=services,proto3" json:"services,omitempty"` // in start order
 	Diagnostics   []*Diagnostic          `protobuf:"bytes,4,rep,name=diagnostics,proto3" json:"diagnostics,omitempty"`
-	Schema        string                 `protobuf:"bytes,5,opt,name=schema,proto3" json:"schema,omitempty"` // when asked for: the JSON Schema of a manifest
+	Schema        string                 `protobuf:"bytes,5,opt,name=schema,proto3" json:"schema,omitempty"`     // when asked for: the JSON Schema of a manifest
+	Proposal      *Proposal              `protobuf:"bytes,6,opt,name=proposal,proto3" json:"proposal,omitempty"` // when asked for
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -811,6 +828,66 @@ func (x *CheckResponse) GetSchema() string {
 	return ""
 }
 
+func (x *CheckResponse) GetProposal() *Proposal {
+	if x != nil {
+		return x.Proposal
+	}
+	return nil
+}
+
+// Proposal is a manifest that could be, for its reader to correct.
+type Proposal struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Text          string                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`   // empty: nothing was found
+	Found         []string               `protobuf:"bytes,2,rep,name=found,proto3" json:"found,omitempty"` // by what it goes: "Procfile: web, worker"
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Proposal) Reset() {
+	*x = Proposal{}
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Proposal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Proposal) ProtoMessage() {}
+
+func (x *Proposal) ProtoReflect() protoreflect.Message {
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Proposal.ProtoReflect.Descriptor instead.
+func (*Proposal) Descriptor() ([]byte, []int) {
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Proposal) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *Proposal) GetFound() []string {
+	if x != nil {
+		return x.Found
+	}
+	return nil
+}
+
 type EnvRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Selection     *Selection             `protobuf:"bytes,1,opt,name=selection,proto3" json:"selection,omitempty"`                         // one service
@@ -823,7 +900,7 @@ type EnvRequest struct {
 
 func (x *EnvRequest) Reset() {
 	*x = EnvRequest{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[12]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -835,7 +912,7 @@ func (x *EnvRequest) String() string {
 func (*EnvRequest) ProtoMessage() {}
 
 func (x *EnvRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[12]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -848,7 +925,7 @@ func (x *EnvRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnvRequest.ProtoReflect.Descriptor instead.
 func (*EnvRequest) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{12}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *EnvRequest) GetSelection() *Selection {
@@ -892,7 +969,7 @@ type EnvResponse struct {
 
 func (x *EnvResponse) Reset() {
 	*x = EnvResponse{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[13]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -904,7 +981,7 @@ func (x *EnvResponse) String() string {
 func (*EnvResponse) ProtoMessage() {}
 
 func (x *EnvResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[13]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -917,7 +994,7 @@ func (x *EnvResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnvResponse.ProtoReflect.Descriptor instead.
 func (*EnvResponse) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{13}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *EnvResponse) GetProject() string {
@@ -968,7 +1045,7 @@ type EnvVariable struct {
 
 func (x *EnvVariable) Reset() {
 	*x = EnvVariable{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[14]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -980,7 +1057,7 @@ func (x *EnvVariable) String() string {
 func (*EnvVariable) ProtoMessage() {}
 
 func (x *EnvVariable) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[14]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -993,7 +1070,7 @@ func (x *EnvVariable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnvVariable.ProtoReflect.Descriptor instead.
 func (*EnvVariable) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{14}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *EnvVariable) GetName() string {
@@ -1047,7 +1124,7 @@ type Diagnostic struct {
 
 func (x *Diagnostic) Reset() {
 	*x = Diagnostic{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[15]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1059,7 +1136,7 @@ func (x *Diagnostic) String() string {
 func (*Diagnostic) ProtoMessage() {}
 
 func (x *Diagnostic) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[15]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1072,7 +1149,7 @@ func (x *Diagnostic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Diagnostic.ProtoReflect.Descriptor instead.
 func (*Diagnostic) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{15}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Diagnostic) GetFile() string {
@@ -1184,7 +1261,7 @@ type ErrorHint struct {
 
 func (x *ErrorHint) Reset() {
 	*x = ErrorHint{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[16]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1196,7 +1273,7 @@ func (x *ErrorHint) String() string {
 func (*ErrorHint) ProtoMessage() {}
 
 func (x *ErrorHint) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[16]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1209,7 +1286,7 @@ func (x *ErrorHint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorHint.ProtoReflect.Descriptor instead.
 func (*ErrorHint) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{16}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ErrorHint) GetHint() string {
@@ -1228,7 +1305,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[17]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1240,7 +1317,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[17]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1253,7 +1330,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{17}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *StatusRequest) GetSelection() *Selection {
@@ -1275,7 +1352,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[18]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1287,7 +1364,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[18]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1300,7 +1377,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{18}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *StatusResponse) GetServices() []*Service {
@@ -1370,7 +1447,7 @@ type Service struct {
 
 func (x *Service) Reset() {
 	*x = Service{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[19]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1382,7 +1459,7 @@ func (x *Service) String() string {
 func (*Service) ProtoMessage() {}
 
 func (x *Service) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[19]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1395,7 +1472,7 @@ func (x *Service) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Service.ProtoReflect.Descriptor instead.
 func (*Service) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{19}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Service) GetProject() string {
@@ -1588,15 +1665,15 @@ type Reload struct {
 	Began         *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=began,proto3" json:"began,omitempty"`     // services with the same time are reloaded by the same save
 	Built         *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=built,proto3" json:"built,omitempty"`     // absent: not yet, or there is no build
 	Ended         *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=ended,proto3" json:"ended,omitempty"`     // absent: under way
-	Outcome       string                 `protobuf:"bytes,6,opt,name=outcome,proto3" json:"outcome,omitempty"` // "ready", "failed", "dropped" (not wanted any more); empty: under way
-	Cause         string                 `protobuf:"bytes,7,opt,name=cause,proto3" json:"cause,omitempty"`     // failed: why
+	Outcome       string                 `protobuf:"bytes,6,opt,name=outcome,proto3" json:"outcome,omitempty"` // "ready", "failed", "dropped" (not wanted any more), "signalled" (the generation goes on); empty: under way
+	Cause         string                 `protobuf:"bytes,7,opt,name=cause,proto3" json:"cause,omitempty"`     // failed: why; signalled: "signal HUP"
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Reload) Reset() {
 	*x = Reload{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[20]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1608,7 +1685,7 @@ func (x *Reload) String() string {
 func (*Reload) ProtoMessage() {}
 
 func (x *Reload) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[20]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1621,7 +1698,7 @@ func (x *Reload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reload.ProtoReflect.Descriptor instead.
 func (*Reload) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{20}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Reload) GetGeneration() uint64 {
@@ -1692,7 +1769,7 @@ type Instance struct {
 
 func (x *Instance) Reset() {
 	*x = Instance{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[21]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1704,7 +1781,7 @@ func (x *Instance) String() string {
 func (*Instance) ProtoMessage() {}
 
 func (x *Instance) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[21]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1717,7 +1794,7 @@ func (x *Instance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Instance.ProtoReflect.Descriptor instead.
 func (*Instance) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{21}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Instance) GetId() string {
@@ -1806,7 +1883,7 @@ type WhyRequest struct {
 
 func (x *WhyRequest) Reset() {
 	*x = WhyRequest{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[22]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1818,7 +1895,7 @@ func (x *WhyRequest) String() string {
 func (*WhyRequest) ProtoMessage() {}
 
 func (x *WhyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[22]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1831,7 +1908,7 @@ func (x *WhyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhyRequest.ProtoReflect.Descriptor instead.
 func (*WhyRequest) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{22}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *WhyRequest) GetSelection() *Selection {
@@ -1860,7 +1937,7 @@ type WhyResponse struct {
 
 func (x *WhyResponse) Reset() {
 	*x = WhyResponse{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[23]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1872,7 +1949,7 @@ func (x *WhyResponse) String() string {
 func (*WhyResponse) ProtoMessage() {}
 
 func (x *WhyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[23]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1885,7 +1962,7 @@ func (x *WhyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhyResponse.ProtoReflect.Descriptor instead.
 func (*WhyResponse) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{23}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *WhyResponse) GetProject() string {
@@ -1976,7 +2053,7 @@ type EventsRequest struct {
 
 func (x *EventsRequest) Reset() {
 	*x = EventsRequest{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[24]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1988,7 +2065,7 @@ func (x *EventsRequest) String() string {
 func (*EventsRequest) ProtoMessage() {}
 
 func (x *EventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[24]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2001,7 +2078,7 @@ func (x *EventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventsRequest.ProtoReflect.Descriptor instead.
 func (*EventsRequest) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{24}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *EventsRequest) GetSelection() *Selection {
@@ -2034,7 +2111,7 @@ type EventsResponse struct {
 
 func (x *EventsResponse) Reset() {
 	*x = EventsResponse{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[25]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2046,7 +2123,7 @@ func (x *EventsResponse) String() string {
 func (*EventsResponse) ProtoMessage() {}
 
 func (x *EventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[25]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2059,7 +2136,7 @@ func (x *EventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventsResponse.ProtoReflect.Descriptor instead.
 func (*EventsResponse) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{25}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *EventsResponse) GetEvents() []*Event {
@@ -2086,7 +2163,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[26]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2098,7 +2175,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[26]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2111,7 +2188,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{26}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Event) GetSequence() uint64 {
@@ -2193,7 +2270,7 @@ type LogsRequest struct {
 
 func (x *LogsRequest) Reset() {
 	*x = LogsRequest{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[27]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2205,7 +2282,7 @@ func (x *LogsRequest) String() string {
 func (*LogsRequest) ProtoMessage() {}
 
 func (x *LogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[27]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2218,7 +2295,7 @@ func (x *LogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsRequest.ProtoReflect.Descriptor instead.
 func (*LogsRequest) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{27}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *LogsRequest) GetSelection() *Selection {
@@ -2288,7 +2365,7 @@ type LogsResponse struct {
 
 func (x *LogsResponse) Reset() {
 	*x = LogsResponse{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[28]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2300,7 +2377,7 @@ func (x *LogsResponse) String() string {
 func (*LogsResponse) ProtoMessage() {}
 
 func (x *LogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[28]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2313,7 +2390,7 @@ func (x *LogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsResponse.ProtoReflect.Descriptor instead.
 func (*LogsResponse) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{28}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *LogsResponse) GetBlocks() []*LogBlock {
@@ -2339,7 +2416,7 @@ type LogBlock struct {
 
 func (x *LogBlock) Reset() {
 	*x = LogBlock{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[29]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2351,7 +2428,7 @@ func (x *LogBlock) String() string {
 func (*LogBlock) ProtoMessage() {}
 
 func (x *LogBlock) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[29]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2364,7 +2441,7 @@ func (x *LogBlock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogBlock.ProtoReflect.Descriptor instead.
 func (*LogBlock) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{29}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *LogBlock) GetProject() string {
@@ -2435,7 +2512,7 @@ type TerminalRequest struct {
 
 func (x *TerminalRequest) Reset() {
 	*x = TerminalRequest{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[30]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2447,7 +2524,7 @@ func (x *TerminalRequest) String() string {
 func (*TerminalRequest) ProtoMessage() {}
 
 func (x *TerminalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[30]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2460,7 +2537,7 @@ func (x *TerminalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerminalRequest.ProtoReflect.Descriptor instead.
 func (*TerminalRequest) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{30}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *TerminalRequest) GetOpen() *TerminalOpen {
@@ -2506,7 +2583,7 @@ type TerminalOpen struct {
 
 func (x *TerminalOpen) Reset() {
 	*x = TerminalOpen{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[31]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2518,7 +2595,7 @@ func (x *TerminalOpen) String() string {
 func (*TerminalOpen) ProtoMessage() {}
 
 func (x *TerminalOpen) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[31]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2531,7 +2608,7 @@ func (x *TerminalOpen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerminalOpen.ProtoReflect.Descriptor instead.
 func (*TerminalOpen) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{31}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *TerminalOpen) GetSelection() *Selection {
@@ -2593,7 +2670,7 @@ type TerminalSize struct {
 
 func (x *TerminalSize) Reset() {
 	*x = TerminalSize{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[32]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2605,7 +2682,7 @@ func (x *TerminalSize) String() string {
 func (*TerminalSize) ProtoMessage() {}
 
 func (x *TerminalSize) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[32]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2618,7 +2695,7 @@ func (x *TerminalSize) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerminalSize.ProtoReflect.Descriptor instead.
 func (*TerminalSize) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{32}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *TerminalSize) GetColumns() int32 {
@@ -2646,7 +2723,7 @@ type TerminalResponse struct {
 
 func (x *TerminalResponse) Reset() {
 	*x = TerminalResponse{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[33]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2658,7 +2735,7 @@ func (x *TerminalResponse) String() string {
 func (*TerminalResponse) ProtoMessage() {}
 
 func (x *TerminalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[33]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2671,7 +2748,7 @@ func (x *TerminalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerminalResponse.ProtoReflect.Descriptor instead.
 func (*TerminalResponse) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{33}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *TerminalResponse) GetData() []byte {
@@ -2706,7 +2783,7 @@ type TerminalExit struct {
 
 func (x *TerminalExit) Reset() {
 	*x = TerminalExit{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[34]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2718,7 +2795,7 @@ func (x *TerminalExit) String() string {
 func (*TerminalExit) ProtoMessage() {}
 
 func (x *TerminalExit) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[34]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2731,7 +2808,7 @@ func (x *TerminalExit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerminalExit.ProtoReflect.Descriptor instead.
 func (*TerminalExit) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{34}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *TerminalExit) GetCode() int32 {
@@ -2765,7 +2842,7 @@ type StopRequest struct {
 
 func (x *StopRequest) Reset() {
 	*x = StopRequest{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[35]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2777,7 +2854,7 @@ func (x *StopRequest) String() string {
 func (*StopRequest) ProtoMessage() {}
 
 func (x *StopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[35]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2790,7 +2867,7 @@ func (x *StopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopRequest.ProtoReflect.Descriptor instead.
 func (*StopRequest) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{35}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *StopRequest) GetServices() bool {
@@ -2816,7 +2893,7 @@ type StopResponse struct {
 
 func (x *StopResponse) Reset() {
 	*x = StopResponse{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[36]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2828,7 +2905,7 @@ func (x *StopResponse) String() string {
 func (*StopResponse) ProtoMessage() {}
 
 func (x *StopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[36]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2841,7 +2918,7 @@ func (x *StopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopResponse.ProtoReflect.Descriptor instead.
 func (*StopResponse) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{36}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *StopResponse) GetStopped() int32 {
@@ -2893,9 +2970,10 @@ const file_ipc_steadpb_stead_proto_rawDesc = "" +
 	"\tSelection\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x1c\n" +
 	"\tdirectory\x18\x02 \x01(\tR\tdirectory\x12\x1a\n" +
-	"\bservices\x18\x03 \x03(\tR\bservices\"@\n" +
+	"\bservices\x18\x03 \x03(\tR\bservices\"\\\n" +
 	"\vDownRequest\x121\n" +
-	"\tselection\x18\x01 \x01(\v2\x13.stead.v1.SelectionR\tselection\"D\n" +
+	"\tselection\x18\x01 \x01(\v2\x13.stead.v1.SelectionR\tselection\x12\x1a\n" +
+	"\breleased\x18\x02 \x01(\bR\breleased\"D\n" +
 	"\fDownResponse\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x1a\n" +
 	"\bservices\x18\x02 \x03(\tR\bservices\"C\n" +
@@ -2903,19 +2981,24 @@ const file_ipc_steadpb_stead_proto_rawDesc = "" +
 	"\tselection\x18\x01 \x01(\v2\x13.stead.v1.SelectionR\tselection\"G\n" +
 	"\x0fRestartResponse\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x1a\n" +
-	"\bservices\x18\x02 \x03(\tR\bservices\"\x96\x01\n" +
+	"\bservices\x18\x02 \x03(\tR\bservices\"\xb0\x01\n" +
 	"\fCheckRequest\x12\x1c\n" +
 	"\tdirectory\x18\x01 \x01(\tR\tdirectory\x12\x12\n" +
 	"\x04file\x18\x02 \x01(\tR\x04file\x12 \n" +
 	"\venvironment\x18\x03 \x03(\tR\venvironment\x12\x1a\n" +
 	"\bprofiles\x18\x04 \x03(\tR\bprofiles\x12\x16\n" +
-	"\x06schema\x18\x05 \x01(\bR\x06schema\"\xa3\x01\n" +
+	"\x06schema\x18\x05 \x01(\bR\x06schema\x12\x18\n" +
+	"\apropose\x18\x06 \x01(\bR\apropose\"\xd3\x01\n" +
 	"\rCheckResponse\x12\x12\n" +
 	"\x04file\x18\x01 \x01(\tR\x04file\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n" +
 	"\bservices\x18\x03 \x03(\tR\bservices\x126\n" +
 	"\vdiagnostics\x18\x04 \x03(\v2\x14.stead.v1.DiagnosticR\vdiagnostics\x12\x16\n" +
-	"\x06schema\x18\x05 \x01(\tR\x06schema\"\x9e\x01\n" +
+	"\x06schema\x18\x05 \x01(\tR\x06schema\x12.\n" +
+	"\bproposal\x18\x06 \x01(\v2\x12.stead.v1.ProposalR\bproposal\"4\n" +
+	"\bProposal\x12\x12\n" +
+	"\x04text\x18\x01 \x01(\tR\x04text\x12\x14\n" +
+	"\x05found\x18\x02 \x03(\tR\x05found\"\x9e\x01\n" +
 	"\n" +
 	"EnvRequest\x121\n" +
 	"\tselection\x18\x01 \x01(\v2\x13.stead.v1.SelectionR\tselection\x12!\n" +
@@ -3137,7 +3220,7 @@ func file_ipc_steadpb_stead_proto_rawDescGZIP() []byte {
 	return file_ipc_steadpb_stead_proto_rawDescData
 }
 
-var file_ipc_steadpb_stead_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
+var file_ipc_steadpb_stead_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
 var file_ipc_steadpb_stead_proto_goTypes = []any{
 	(*VersionRequest)(nil),        // 0: stead.v1.VersionRequest
 	(*VersionResponse)(nil),       // 1: stead.v1.VersionResponse
@@ -3151,104 +3234,106 @@ var file_ipc_steadpb_stead_proto_goTypes = []any{
 	(*RestartResponse)(nil),       // 9: stead.v1.RestartResponse
 	(*CheckRequest)(nil),          // 10: stead.v1.CheckRequest
 	(*CheckResponse)(nil),         // 11: stead.v1.CheckResponse
-	(*EnvRequest)(nil),            // 12: stead.v1.EnvRequest
-	(*EnvResponse)(nil),           // 13: stead.v1.EnvResponse
-	(*EnvVariable)(nil),           // 14: stead.v1.EnvVariable
-	(*Diagnostic)(nil),            // 15: stead.v1.Diagnostic
-	(*ErrorHint)(nil),             // 16: stead.v1.ErrorHint
-	(*StatusRequest)(nil),         // 17: stead.v1.StatusRequest
-	(*StatusResponse)(nil),        // 18: stead.v1.StatusResponse
-	(*Service)(nil),               // 19: stead.v1.Service
-	(*Reload)(nil),                // 20: stead.v1.Reload
-	(*Instance)(nil),              // 21: stead.v1.Instance
-	(*WhyRequest)(nil),            // 22: stead.v1.WhyRequest
-	(*WhyResponse)(nil),           // 23: stead.v1.WhyResponse
-	(*EventsRequest)(nil),         // 24: stead.v1.EventsRequest
-	(*EventsResponse)(nil),        // 25: stead.v1.EventsResponse
-	(*Event)(nil),                 // 26: stead.v1.Event
-	(*LogsRequest)(nil),           // 27: stead.v1.LogsRequest
-	(*LogsResponse)(nil),          // 28: stead.v1.LogsResponse
-	(*LogBlock)(nil),              // 29: stead.v1.LogBlock
-	(*TerminalRequest)(nil),       // 30: stead.v1.TerminalRequest
-	(*TerminalOpen)(nil),          // 31: stead.v1.TerminalOpen
-	(*TerminalSize)(nil),          // 32: stead.v1.TerminalSize
-	(*TerminalResponse)(nil),      // 33: stead.v1.TerminalResponse
-	(*TerminalExit)(nil),          // 34: stead.v1.TerminalExit
-	(*StopRequest)(nil),           // 35: stead.v1.StopRequest
-	(*StopResponse)(nil),          // 36: stead.v1.StopResponse
-	nil,                           // 37: stead.v1.Instance.EndpointsEntry
-	(*timestamppb.Timestamp)(nil), // 38: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 39: google.protobuf.Duration
+	(*Proposal)(nil),              // 12: stead.v1.Proposal
+	(*EnvRequest)(nil),            // 13: stead.v1.EnvRequest
+	(*EnvResponse)(nil),           // 14: stead.v1.EnvResponse
+	(*EnvVariable)(nil),           // 15: stead.v1.EnvVariable
+	(*Diagnostic)(nil),            // 16: stead.v1.Diagnostic
+	(*ErrorHint)(nil),             // 17: stead.v1.ErrorHint
+	(*StatusRequest)(nil),         // 18: stead.v1.StatusRequest
+	(*StatusResponse)(nil),        // 19: stead.v1.StatusResponse
+	(*Service)(nil),               // 20: stead.v1.Service
+	(*Reload)(nil),                // 21: stead.v1.Reload
+	(*Instance)(nil),              // 22: stead.v1.Instance
+	(*WhyRequest)(nil),            // 23: stead.v1.WhyRequest
+	(*WhyResponse)(nil),           // 24: stead.v1.WhyResponse
+	(*EventsRequest)(nil),         // 25: stead.v1.EventsRequest
+	(*EventsResponse)(nil),        // 26: stead.v1.EventsResponse
+	(*Event)(nil),                 // 27: stead.v1.Event
+	(*LogsRequest)(nil),           // 28: stead.v1.LogsRequest
+	(*LogsResponse)(nil),          // 29: stead.v1.LogsResponse
+	(*LogBlock)(nil),              // 30: stead.v1.LogBlock
+	(*TerminalRequest)(nil),       // 31: stead.v1.TerminalRequest
+	(*TerminalOpen)(nil),          // 32: stead.v1.TerminalOpen
+	(*TerminalSize)(nil),          // 33: stead.v1.TerminalSize
+	(*TerminalResponse)(nil),      // 34: stead.v1.TerminalResponse
+	(*TerminalExit)(nil),          // 35: stead.v1.TerminalExit
+	(*StopRequest)(nil),           // 36: stead.v1.StopRequest
+	(*StopResponse)(nil),          // 37: stead.v1.StopResponse
+	nil,                           // 38: stead.v1.Instance.EndpointsEntry
+	(*timestamppb.Timestamp)(nil), // 39: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 40: google.protobuf.Duration
 }
 var file_ipc_steadpb_stead_proto_depIdxs = []int32{
 	2,  // 0: stead.v1.VersionResponse.runtime:type_name -> stead.v1.Runtime
-	38, // 1: stead.v1.VersionResponse.started:type_name -> google.protobuf.Timestamp
-	15, // 2: stead.v1.UpResponse.warnings:type_name -> stead.v1.Diagnostic
+	39, // 1: stead.v1.VersionResponse.started:type_name -> google.protobuf.Timestamp
+	16, // 2: stead.v1.UpResponse.warnings:type_name -> stead.v1.Diagnostic
 	5,  // 3: stead.v1.DownRequest.selection:type_name -> stead.v1.Selection
 	5,  // 4: stead.v1.RestartRequest.selection:type_name -> stead.v1.Selection
-	15, // 5: stead.v1.CheckResponse.diagnostics:type_name -> stead.v1.Diagnostic
-	5,  // 6: stead.v1.EnvRequest.selection:type_name -> stead.v1.Selection
-	14, // 7: stead.v1.EnvResponse.variables:type_name -> stead.v1.EnvVariable
-	15, // 8: stead.v1.EnvResponse.warnings:type_name -> stead.v1.Diagnostic
-	5,  // 9: stead.v1.StatusRequest.selection:type_name -> stead.v1.Selection
-	19, // 10: stead.v1.StatusResponse.services:type_name -> stead.v1.Service
-	21, // 11: stead.v1.Service.instances:type_name -> stead.v1.Instance
-	38, // 12: stead.v1.Service.since:type_name -> google.protobuf.Timestamp
-	38, // 13: stead.v1.Service.until:type_name -> google.protobuf.Timestamp
-	15, // 14: stead.v1.Service.diagnostics:type_name -> stead.v1.Diagnostic
-	20, // 15: stead.v1.Service.reload:type_name -> stead.v1.Reload
-	38, // 16: stead.v1.Reload.began:type_name -> google.protobuf.Timestamp
-	38, // 17: stead.v1.Reload.built:type_name -> google.protobuf.Timestamp
-	38, // 18: stead.v1.Reload.ended:type_name -> google.protobuf.Timestamp
-	38, // 19: stead.v1.Instance.since:type_name -> google.protobuf.Timestamp
-	37, // 20: stead.v1.Instance.endpoints:type_name -> stead.v1.Instance.EndpointsEntry
-	5,  // 21: stead.v1.WhyRequest.selection:type_name -> stead.v1.Selection
-	15, // 22: stead.v1.WhyResponse.diagnostics:type_name -> stead.v1.Diagnostic
-	5,  // 23: stead.v1.EventsRequest.selection:type_name -> stead.v1.Selection
-	26, // 24: stead.v1.EventsResponse.events:type_name -> stead.v1.Event
-	38, // 25: stead.v1.Event.time:type_name -> google.protobuf.Timestamp
-	5,  // 26: stead.v1.LogsRequest.selection:type_name -> stead.v1.Selection
-	38, // 27: stead.v1.LogsRequest.since:type_name -> google.protobuf.Timestamp
-	38, // 28: stead.v1.LogsRequest.until:type_name -> google.protobuf.Timestamp
-	29, // 29: stead.v1.LogsResponse.blocks:type_name -> stead.v1.LogBlock
-	38, // 30: stead.v1.LogBlock.time:type_name -> google.protobuf.Timestamp
-	31, // 31: stead.v1.TerminalRequest.open:type_name -> stead.v1.TerminalOpen
-	32, // 32: stead.v1.TerminalRequest.resize:type_name -> stead.v1.TerminalSize
-	5,  // 33: stead.v1.TerminalOpen.selection:type_name -> stead.v1.Selection
-	32, // 34: stead.v1.TerminalOpen.size:type_name -> stead.v1.TerminalSize
-	34, // 35: stead.v1.TerminalResponse.exit:type_name -> stead.v1.TerminalExit
-	39, // 36: stead.v1.StopRequest.timeout:type_name -> google.protobuf.Duration
-	0,  // 37: stead.v1.Daemon.Version:input_type -> stead.v1.VersionRequest
-	3,  // 38: stead.v1.Daemon.Up:input_type -> stead.v1.UpRequest
-	6,  // 39: stead.v1.Daemon.Down:input_type -> stead.v1.DownRequest
-	8,  // 40: stead.v1.Daemon.Restart:input_type -> stead.v1.RestartRequest
-	10, // 41: stead.v1.Daemon.Check:input_type -> stead.v1.CheckRequest
-	12, // 42: stead.v1.Daemon.Env:input_type -> stead.v1.EnvRequest
-	17, // 43: stead.v1.Daemon.Status:input_type -> stead.v1.StatusRequest
-	17, // 44: stead.v1.Daemon.Watch:input_type -> stead.v1.StatusRequest
-	22, // 45: stead.v1.Daemon.Why:input_type -> stead.v1.WhyRequest
-	24, // 46: stead.v1.Daemon.Events:input_type -> stead.v1.EventsRequest
-	27, // 47: stead.v1.Daemon.Logs:input_type -> stead.v1.LogsRequest
-	30, // 48: stead.v1.Daemon.Terminal:input_type -> stead.v1.TerminalRequest
-	35, // 49: stead.v1.Daemon.Stop:input_type -> stead.v1.StopRequest
-	1,  // 50: stead.v1.Daemon.Version:output_type -> stead.v1.VersionResponse
-	4,  // 51: stead.v1.Daemon.Up:output_type -> stead.v1.UpResponse
-	7,  // 52: stead.v1.Daemon.Down:output_type -> stead.v1.DownResponse
-	9,  // 53: stead.v1.Daemon.Restart:output_type -> stead.v1.RestartResponse
-	11, // 54: stead.v1.Daemon.Check:output_type -> stead.v1.CheckResponse
-	13, // 55: stead.v1.Daemon.Env:output_type -> stead.v1.EnvResponse
-	18, // 56: stead.v1.Daemon.Status:output_type -> stead.v1.StatusResponse
-	18, // 57: stead.v1.Daemon.Watch:output_type -> stead.v1.StatusResponse
-	23, // 58: stead.v1.Daemon.Why:output_type -> stead.v1.WhyResponse
-	25, // 59: stead.v1.Daemon.Events:output_type -> stead.v1.EventsResponse
-	28, // 60: stead.v1.Daemon.Logs:output_type -> stead.v1.LogsResponse
-	33, // 61: stead.v1.Daemon.Terminal:output_type -> stead.v1.TerminalResponse
-	36, // 62: stead.v1.Daemon.Stop:output_type -> stead.v1.StopResponse
-	50, // [50:63] is the sub-list for method output_type
-	37, // [37:50] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	16, // 5: stead.v1.CheckResponse.diagnostics:type_name -> stead.v1.Diagnostic
+	12, // 6: stead.v1.CheckResponse.proposal:type_name -> stead.v1.Proposal
+	5,  // 7: stead.v1.EnvRequest.selection:type_name -> stead.v1.Selection
+	15, // 8: stead.v1.EnvResponse.variables:type_name -> stead.v1.EnvVariable
+	16, // 9: stead.v1.EnvResponse.warnings:type_name -> stead.v1.Diagnostic
+	5,  // 10: stead.v1.StatusRequest.selection:type_name -> stead.v1.Selection
+	20, // 11: stead.v1.StatusResponse.services:type_name -> stead.v1.Service
+	22, // 12: stead.v1.Service.instances:type_name -> stead.v1.Instance
+	39, // 13: stead.v1.Service.since:type_name -> google.protobuf.Timestamp
+	39, // 14: stead.v1.Service.until:type_name -> google.protobuf.Timestamp
+	16, // 15: stead.v1.Service.diagnostics:type_name -> stead.v1.Diagnostic
+	21, // 16: stead.v1.Service.reload:type_name -> stead.v1.Reload
+	39, // 17: stead.v1.Reload.began:type_name -> google.protobuf.Timestamp
+	39, // 18: stead.v1.Reload.built:type_name -> google.protobuf.Timestamp
+	39, // 19: stead.v1.Reload.ended:type_name -> google.protobuf.Timestamp
+	39, // 20: stead.v1.Instance.since:type_name -> google.protobuf.Timestamp
+	38, // 21: stead.v1.Instance.endpoints:type_name -> stead.v1.Instance.EndpointsEntry
+	5,  // 22: stead.v1.WhyRequest.selection:type_name -> stead.v1.Selection
+	16, // 23: stead.v1.WhyResponse.diagnostics:type_name -> stead.v1.Diagnostic
+	5,  // 24: stead.v1.EventsRequest.selection:type_name -> stead.v1.Selection
+	27, // 25: stead.v1.EventsResponse.events:type_name -> stead.v1.Event
+	39, // 26: stead.v1.Event.time:type_name -> google.protobuf.Timestamp
+	5,  // 27: stead.v1.LogsRequest.selection:type_name -> stead.v1.Selection
+	39, // 28: stead.v1.LogsRequest.since:type_name -> google.protobuf.Timestamp
+	39, // 29: stead.v1.LogsRequest.until:type_name -> google.protobuf.Timestamp
+	30, // 30: stead.v1.LogsResponse.blocks:type_name -> stead.v1.LogBlock
+	39, // 31: stead.v1.LogBlock.time:type_name -> google.protobuf.Timestamp
+	32, // 32: stead.v1.TerminalRequest.open:type_name -> stead.v1.TerminalOpen
+	33, // 33: stead.v1.TerminalRequest.resize:type_name -> stead.v1.TerminalSize
+	5,  // 34: stead.v1.TerminalOpen.selection:type_name -> stead.v1.Selection
+	33, // 35: stead.v1.TerminalOpen.size:type_name -> stead.v1.TerminalSize
+	35, // 36: stead.v1.TerminalResponse.exit:type_name -> stead.v1.TerminalExit
+	40, // 37: stead.v1.StopRequest.timeout:type_name -> google.protobuf.Duration
+	0,  // 38: stead.v1.Daemon.Version:input_type -> stead.v1.VersionRequest
+	3,  // 39: stead.v1.Daemon.Up:input_type -> stead.v1.UpRequest
+	6,  // 40: stead.v1.Daemon.Down:input_type -> stead.v1.DownRequest
+	8,  // 41: stead.v1.Daemon.Restart:input_type -> stead.v1.RestartRequest
+	10, // 42: stead.v1.Daemon.Check:input_type -> stead.v1.CheckRequest
+	13, // 43: stead.v1.Daemon.Env:input_type -> stead.v1.EnvRequest
+	18, // 44: stead.v1.Daemon.Status:input_type -> stead.v1.StatusRequest
+	18, // 45: stead.v1.Daemon.Watch:input_type -> stead.v1.StatusRequest
+	23, // 46: stead.v1.Daemon.Why:input_type -> stead.v1.WhyRequest
+	25, // 47: stead.v1.Daemon.Events:input_type -> stead.v1.EventsRequest
+	28, // 48: stead.v1.Daemon.Logs:input_type -> stead.v1.LogsRequest
+	31, // 49: stead.v1.Daemon.Terminal:input_type -> stead.v1.TerminalRequest
+	36, // 50: stead.v1.Daemon.Stop:input_type -> stead.v1.StopRequest
+	1,  // 51: stead.v1.Daemon.Version:output_type -> stead.v1.VersionResponse
+	4,  // 52: stead.v1.Daemon.Up:output_type -> stead.v1.UpResponse
+	7,  // 53: stead.v1.Daemon.Down:output_type -> stead.v1.DownResponse
+	9,  // 54: stead.v1.Daemon.Restart:output_type -> stead.v1.RestartResponse
+	11, // 55: stead.v1.Daemon.Check:output_type -> stead.v1.CheckResponse
+	14, // 56: stead.v1.Daemon.Env:output_type -> stead.v1.EnvResponse
+	19, // 57: stead.v1.Daemon.Status:output_type -> stead.v1.StatusResponse
+	19, // 58: stead.v1.Daemon.Watch:output_type -> stead.v1.StatusResponse
+	24, // 59: stead.v1.Daemon.Why:output_type -> stead.v1.WhyResponse
+	26, // 60: stead.v1.Daemon.Events:output_type -> stead.v1.EventsResponse
+	29, // 61: stead.v1.Daemon.Logs:output_type -> stead.v1.LogsResponse
+	34, // 62: stead.v1.Daemon.Terminal:output_type -> stead.v1.TerminalResponse
+	37, // 63: stead.v1.Daemon.Stop:output_type -> stead.v1.StopResponse
+	51, // [51:64] is the sub-list for method output_type
+	38, // [38:51] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_ipc_steadpb_stead_proto_init() }
@@ -3262,7 +3347,7 @@ func file_ipc_steadpb_stead_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ipc_steadpb_stead_proto_rawDesc), len(file_ipc_steadpb_stead_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   38,
+			NumMessages:   39,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
