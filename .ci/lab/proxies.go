@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -162,6 +163,10 @@ func startProxy(name, from, to string, command func(dir, from, to string) ([]str
 	}
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Env = append(os.Environ(), "HOME="+dir)
+	// A session of its own, as any daemon has and stead's gateway too: Linux
+	// schedules by session (sched_autogroup), and one that shares the session of
+	// 64 callers has another p95.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return proxy{}, err
 	}
