@@ -177,7 +177,7 @@ func startProxy(name, from, to string, command func(dir, from, to string) ([]str
 		return proxy{}, err
 	}
 	p := proxy{name: name, address: from, pids: []int{cmd.Process.Pid}, end: func() {
-		_ = cmd.Process.Kill()
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // nginx's workers too
 		_ = cmd.Wait()
 		_ = os.RemoveAll(dir)
 	}}
