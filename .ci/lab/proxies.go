@@ -12,9 +12,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -70,7 +72,7 @@ var peers = []struct {
 	}},
 	{"caddy", func(dir, from, to string) ([]string, error) {
 		conf := filepath.Join(dir, "Caddyfile")
-		text := fmt.Sprintf("{\n admin off\n auto_https off\n}\nhttp://%s {\n reverse_proxy %s {\n transport http {\n keepalive_idle_conns_per_host 1024\n }\n }\n}\n", from, to)
+		text := fmt.Sprintf("{\n admin off\n auto_https off\n}\nhttp://:%s {\n bind 127.0.0.1\n reverse_proxy %s {\n transport http {\n keepalive_idle_conns_per_host 1024\n }\n }\n}\n", from[strings.LastIndexByte(from, ':')+1:], to)
 		return []string{"caddy", "run", "--config", conf, "--adapter", "caddyfile"}, os.WriteFile(conf, []byte(text), 0o600)
 	}},
 	{"traefik", func(dir, from, to string) ([]string, error) {
@@ -135,11 +137,16 @@ func startProxies(o options) ([]proxy, error) {
 	}
 	names := []string{"bare ReverseProxy"}
 	for _, peer := range peers {
-		if _, err := exec.LookPath(peer.name); err != nil {
+		path, err := findPeer(o, peer.name)
+		if err != nil {
 			fmt.Printf("  %s is not installed: not measured\n", peer.name)
 			continue
 		}
-		commands[peer.name], names = peer.command, append(names, peer.name)
+		names = append(names, peer.name)
+		commands[peer.name] = func(dir, from, to string) ([]string, error) {
+			args, err := peer.command(dir, from, to)
+			return append([]string{path}, args[1:]...), err
+		}
 	}
 	for i, name := range names {
 		p, err := startProxy(name, "127.0.0.1:"+strconv.Itoa(proxyPort+i), upstream, commands[name])
@@ -166,11 +173,15 @@ func startProxy(name, from, to string, command func(dir, from, to string) ([]str
 	}
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Env = append(os.Environ(), "HOME="+dir)
+	// A session of its own, as any daemon has and stead's gateway too: Linux
+	// schedules by session (sched_autogroup), and one that shares the session of
+	// 64 callers has another p95.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return proxy{}, err
 	}
 	p := proxy{name: name, address: from, pids: []int{cmd.Process.Pid}, end: func() {
-		_ = cmd.Process.Kill()
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // nginx's workers too
 		_ = cmd.Wait()
 		_ = os.RemoveAll(dir)
 	}}
@@ -178,7 +189,6 @@ func startProxy(name, from, to string, command func(dir, from, to string) ([]str
 		p.end()
 		return proxy{}, err
 	}
-	p.pids = append(p.pids, childrenOf(cmd.Process.Pid)...)
 	return p, nil
 }
 
@@ -246,14 +256,21 @@ type burst struct {
 	latency  sample
 }
 
-// connections are kept open at once.
-const connections = 64
+// connections are kept open at once, for answers of so many bytes.
+const (
+	connections = 64
+	answerSize  = 1024
+)
 
 // ask has 64 connections ask for 1 KiB, each again as soon as it is answered.
 func ask(p proxy, duration time.Duration) (burst, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), duration)
 	defer cancel()
-	before, began := cpu(p.pids), time.Now()
+	pids := slices.Clone(p.pids)
+	for _, pid := range p.pids {
+		pids = append(pids, childrenOf(pid)...) // nginx's, who come a moment after it answers
+	}
+	before, began := cpu(pids), time.Now()
 	samples := make([]sample, connections)
 	errs := make([]error, connections)
 	var work sync.WaitGroup
@@ -261,7 +278,7 @@ func ask(p proxy, duration time.Duration) (burst, error) {
 		work.Go(func() { samples[i], errs[i] = askOn(ctx, p.address) }) // ends with ctx
 	}
 	work.Wait()
-	b := burst{took: time.Since(began), cpu: cpu(p.pids) - before}
+	b := burst{took: time.Since(began), cpu: cpu(pids) - before}
 	for i := range connections {
 		if errs[i] != nil {
 			return b, errs[i]
@@ -278,7 +295,7 @@ func askOn(ctx context.Context, address string) (sample, error) {
 		return nil, err
 	}
 	defer conn.Close()
-	request := []byte("GET /size?n=1024 HTTP/1.1\r\nHost: bench\r\n\r\n")
+	request := fmt.Appendf(nil, "GET /size?n=%d HTTP/1.1\r\nHost: bench\r\n\r\n", answerSize)
 	r := bufio.NewReader(conn)
 	var times sample
 	for ctx.Err() == nil {
@@ -286,32 +303,32 @@ func askOn(ctx context.Context, address string) (sample, error) {
 		if _, err := conn.Write(request); err != nil {
 			return nil, err
 		}
-		if err := readAnswer(r); err != nil {
-			return nil, err
+		if n, err := readAnswer(r); err != nil || n != answerSize {
+			return nil, fmt.Errorf("an answer of %d bytes: %w", n, err)
 		}
 		times = append(times, time.Since(began))
 	}
 	return times, nil
 }
 
-// readAnswer reads a response with a Content-Length, at little cost.
-func readAnswer(r *bufio.Reader) error {
+// readAnswer reads a response with a Content-Length, at little cost, and
+// returns that.
+func readAnswer(r *bufio.Reader) (int, error) {
 	length := -1
 	for first := true; ; first = false {
 		line, err := r.ReadSlice('\n')
 		if err != nil {
-			return err
+			return 0, err
 		}
 		text := strings.TrimRight(string(line), "\r\n")
 		switch {
 		case first && !strings.Contains(text, " 200"):
-			return fmt.Errorf("answered %q", text)
+			return 0, fmt.Errorf("answered %q", text)
 		case text == "":
-			_, err := r.Discard(max(0, length))
-			return err
+			return r.Discard(max(0, length))
 		case len(text) > 15 && strings.EqualFold(text[:15], "content-length:"):
 			if length, err = strconv.Atoi(strings.TrimSpace(text[15:])); err != nil {
-				return err
+				return 0, err
 			}
 		}
 	}

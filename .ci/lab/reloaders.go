@@ -76,7 +76,7 @@ var reloaders = []reloader{
 
 // findPeer looks where make peers puts things, then in PATH.
 func findPeer(o options, name string) (string, error) {
-	for _, in := range []string{"", "npm/node_modules/.bin", "usr/bin"} {
+	for _, in := range []string{"", "npm/node_modules/.bin", "usr/bin", "usr/sbin"} {
 		path := filepath.Join(o.bin, "peers", in, name)
 		if _, err := os.Stat(path); err == nil {
 			return path, nil

@@ -111,6 +111,15 @@ func crash(o options, v *verdicts) error {
 	if err := a.wait(1, time.Minute); err != nil {
 		return err
 	}
+	peers, err := newCrashers(o)
+	defer func() {
+		for _, p := range peers {
+			p.end()
+		}
+	}()
+	if err != nil {
+		return err
+	}
 	var bare, ours sample
 	for range o.samples {
 		// The first restart after one second of ready is immediate; a crash
@@ -132,8 +141,14 @@ func crash(o options, v *verdicts) error {
 			return err
 		}
 		bare = append(bare, time.Since(began))
+		for _, p := range peers {
+			p.crash()
+		}
 	}
 	fmt.Printf("crash -> new process answers\n  floor  %v\n  stead  %v\n", bare, ours)
+	for _, p := range peers {
+		fmt.Printf("  %s  %v\n", p.name, p.took)
+	}
 	v.check("<= floor + 5 ms", ours.percentile(50) <= bare.percentile(50)+5*time.Millisecond)
 	return nil
 }

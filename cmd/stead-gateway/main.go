@@ -82,6 +82,7 @@ func serve(f flags, log *slog.Logger) error {
 		return err
 	}
 	defer server.Close()
+	newHeap().watch()
 	control, err := gateway.ListenControl(gateway.ControlPath(f.control, self.ID.Number))
 	if err != nil {
 		return err

@@ -17,7 +17,8 @@ import (
 )
 
 // TestMain is also what BenchmarkBesideABareProxy measures: a process of its
-// own, so that its CPU time is its own.
+// own, so that its CPU time is its own; and the callers of TestManyParked, so
+// that their descriptors are.
 func TestMain(m *testing.M) {
 	switch os.Getenv("STEAD_TEST_PROXY") {
 	case "":
@@ -26,6 +27,8 @@ func TestMain(m *testing.M) {
 		beGateway()
 	case "bare":
 		beBare()
+	case "crowd":
+		beCrowd()
 	}
 }
 

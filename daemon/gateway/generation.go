@@ -32,7 +32,7 @@ type generation struct {
 	service  *service
 	inFlight atomic.Int64 // requests and connections that were let in and have not left
 	draining atomic.Bool
-	safe     transport    // for what may be sent twice
+	wires    wires        // for what may be sent twice
 	unsafe   transport    // for the rest
 	h2c      transport    // for HTTP/2
 	speaks   atomic.Int32 // a speech
@@ -77,15 +77,15 @@ func (t *transport) closeIdle() {
 	}
 }
 
-// transportFor chooses the connections that a request may use.
-func (g *generation) transportFor(r *http.Request, address string, replayable bool) *http.Transport {
+// send sends a request to an endpoint, on a connection that it may use.
+func (g *generation) send(r *http.Request, replayable bool) (*http.Response, error) {
 	switch {
-	case g.wantsHTTP2(r, address):
-		return g.h2c.of(g, true, unsafeIdle)
+	case g.wantsHTTP2(r, r.URL.Host):
+		return g.h2c.of(g, true, unsafeIdle).RoundTrip(r)
 	case replayable:
-		return g.safe.of(g, false, upstreamIdle)
+		return g.askByWire(r)
 	}
-	return g.unsafe.of(g, false, unsafeIdle)
+	return g.unsafe.of(g, false, unsafeIdle).RoundTrip(r)
 }
 
 func (g *generation) enter() { g.inFlight.Add(1) }
@@ -120,7 +120,7 @@ func (g *generation) revive() {
 // that the table does not name keeps the deadline it has.
 func (g *generation) retire(deadline time.Time, named bool) (unused bool) {
 	g.draining.Store(true)
-	g.safe.closeIdle()
+	g.wires.closeIdle()
 	g.unsafe.closeIdle()
 	g.h2c.closeIdle()
 	if g.drained() {

@@ -132,6 +132,10 @@ func rewrite(p *httputil.ProxyRequest) {
 // modify asks the caller to leave when the gateway does. Not on an upgraded
 // connection: its header says what it is upgraded to.
 func (c *call) modify(r *http.Response) error {
+	c.proxy.FlushInterval = flushEvery
+	if b, ok := r.Body.(*wireBody); ok && b.all {
+		c.proxy.FlushInterval = 0 // which costs a timer
+	}
 	if c.server.leaving.Load() && r.StatusCode != http.StatusSwitchingProtocols {
 		r.Header.Set("Connection", "close") // HTTP/2 makes it a GOAWAY
 	}
@@ -200,7 +204,7 @@ func (c *call) send(r *http.Request, body io.Reader, replayable bool) (*http.Res
 		// would be the end of it.
 		r.Body = &tryBody{body, c.in, r}
 	}
-	return c.held.transportFor(r, c.at.address, replayable).RoundTrip(r)
+	return c.held.send(r, replayable)
 }
 
 // tryBody is a request's body, for one try: it stays open when that fails. At its end

@@ -1,7 +1,6 @@
 package gateway_test
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -221,42 +219,4 @@ func TestDownAnswersThoseWhoWait(t *testing.T) {
 	if text := <-got; text != "the build failed\n<nil>" {
 		t.Errorf("got %s", text)
 	}
-}
-
-// TestManyParked: every one of them is answered.
-func TestManyParked(t *testing.T) {
-	many := many(t)
-	var sp spine
-	socket := sp.bind(t, "shop/web/http")
-	g := open(t, gateway.Options{Sockets: &sp, Limits: gateway.Limits{Conns: 2 * many, Parked: many}})
-	s := held(socket, gateway.HTTP)
-	s.Park = time.Hour
-	s.Use = true
-	g.route(t, s)
-	var callers sync.WaitGroup
-	conns := make([]net.Conn, many)
-	for i := range conns {
-		c, err := net.Dial("tcp", socket.Address)
-		must(t, err)
-		defer c.Close()
-		_, err = io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-		must(t, err)
-		conns[i] = c
-	}
-	g.heard.await(t, "all wait", func(r gateway.Report) bool { return r.Kind == gateway.Used && r.InFlight == int64(many) })
-	report(t, "parked", many)
-	b := serve(t, says("served"))
-	s = entry(socket, gateway.HTTP, 1, b.address)
-	s.Use = true
-	g.route(t, s)
-	for _, c := range conns {
-		callers.Go(func() {
-			_ = c.SetReadDeadline(time.Now().Add(2 * patience))
-			res, err := http.ReadResponse(bufio.NewReader(c), nil)
-			if err != nil || res.StatusCode != 200 {
-				t.Errorf("%v, %v", res, err)
-			}
-		})
-	}
-	callers.Wait()
 }

@@ -106,8 +106,9 @@ func (in *instance) exec(k *keeper, path string, env []string) error {
 	defer stdio.close()
 	attr := &syscall.ProcAttr{Dir: k.spec.Dir, Env: env, Files: stdio.fds(), Sys: &syscall.SysProcAttr{Setsid: true}}
 	file, argv := path, k.spec.Command
-	if given := k.spec.Sockets; len(given) > 0 {
-		attr.Env, attr.Files = socketVariables(env, given), append(attr.Files, k.r.listeners.of(given)...)
+	if len(k.spec.Sockets) > 0 {
+		given, fds := k.r.listeners.of(k.spec.Sockets)
+		attr.Env, attr.Files = socketVariables(env, given), append(attr.Files, fds...)
 		file, argv = throughShell(path, argv, attr.Env, path == k.path)
 	}
 	if in.screen != nil {

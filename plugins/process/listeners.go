@@ -22,7 +22,10 @@ import (
 type listeners struct {
 	mu    sync.Mutex
 	bound map[netip.AddrPort]*boundSocket
-	named map[string]*boundSocket // of the set that was declared last
+
+	// Of the set that was declared last.
+	named  map[string]*boundSocket
+	absent map[netip.AddrPort]bool // what this machine does not have
 }
 
 // boundSocket is one of them. It is kept as a bare descriptor: the poller
@@ -48,13 +51,16 @@ func (l *listeners) declare(sockets []runtime.Socket) []runtime.SocketStatus {
 		one.name, one.lent = wanted[one.address], false
 	}
 	l.closeUnused() // first: one of the new ones may need its place
-	l.named = map[string]*boundSocket{}
+	l.named, l.absent = map[string]*boundSocket{}, map[netip.AddrPort]bool{}
 	statuses := make([]runtime.SocketStatus, len(sockets))
 	for i, s := range sockets {
 		statuses[i] = runtime.SocketStatus{Socket: s}
 		one, err := l.open(s, refused[i])
 		if err != nil {
 			statuses[i].Error, statuses[i].Hint, statuses[i].Absent = err.Error(), runtime.Hint(err), isNoRoute(err)
+			if address, err := socketAddress(s); err == nil && statuses[i].Absent {
+				l.absent[address] = true
+			}
 			continue
 		}
 		l.named[s.Name] = one
@@ -104,17 +110,27 @@ func (l *listeners) open(s runtime.Socket, refused error) (*boundSocket, error) 
 }
 
 // hold gives the generation a right to sockets until it lets go. What is not
-// bound is Unavailable.
+// bound is Unavailable, unless the machine does not have its address and
+// another one of that name is there: without IPv6 nobody misses ::1.
 func (l *listeners) hold(id runtime.ID, sockets []runtime.Socket) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var all []*boundSocket
+	names := map[string]bool{}
+	for _, s := range sockets {
+		if address, err := socketAddress(s); err == nil && l.bound[address] != nil {
+			names[s.Name] = true
+		}
+	}
 	for _, s := range sockets {
 		address, err := socketAddress(s)
 		if err != nil {
 			return err // cannot happen: validate has read it
 		}
 		one := l.bound[address]
+		if one == nil && l.absent[address] && names[s.Name] {
+			continue
+		}
 		if one == nil {
 			err := fmt.Errorf("nothing listens on %s for its socket %s: %w", address, s.Name, runtime.Unavailable)
 			return runtime.WithHint(err, "declare it by Listen first, and see what that says of it")
@@ -137,17 +153,17 @@ func (l *listeners) let(id runtime.ID) {
 	l.closeUnused()
 }
 
-// of returns the descriptors of sockets that the caller's generation holds.
-func (l *listeners) of(sockets []runtime.Socket) []uintptr {
+// of returns those of sockets that the caller's generation holds, and their
+// descriptors.
+func (l *listeners) of(sockets []runtime.Socket) (given []runtime.Socket, fds []uintptr) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var fds []uintptr
 	for _, s := range sockets {
 		if address, err := socketAddress(s); err == nil && l.bound[address] != nil {
-			fds = append(fds, uintptr(l.bound[address].fd))
+			given, fds = append(given, s), append(fds, uintptr(l.bound[address].fd))
 		}
 	}
-	return fds
+	return given, fds
 }
 
 // Names implements sockets.Source.

@@ -47,6 +47,29 @@ func (b *bench) declare(all ...runtime.Socket) []runtime.SocketStatus {
 	return statuses
 }
 
+// A machine without IPv6 has no ::1, and one that listens on both families is
+// given the other one alone. 192.0.2.1 is nobody's (RFC 5737).
+func TestAnAbsentAddressIsLeftOut(t *testing.T) {
+	b := start(t, Options{}).synced()
+	there := b.bindFree("shop/web/http")
+	absent := runtime.Socket{Name: "shop/web/http6", Address: "192.0.2.1:9001"}
+	if s := b.declare(there, absent)[1]; !s.Absent {
+		t.Skipf("needs: a machine without the address 192.0.2.1: %+v", s)
+	}
+	spec := b.spec("listening env:LISTEN_FDS env:LISTEN_FDNAMES exit:0", func(s *runtime.Spec) {
+		s.Sockets = []runtime.Socket{{Name: "http", Address: absent.Address}, {Name: "http", Address: there.Address}}
+	})
+	id := b.start(spec)
+	b.untilFinal(id)
+	if got := b.logs.text(id.Service, runtime.StreamStdout); got != "1 sockets\nLISTEN_FDS=1\nLISTEN_FDNAMES=http\n" {
+		t.Errorf("%q", got)
+	}
+	alone := b.spec("exit:0", func(s *runtime.Spec) { s.Sockets = []runtime.Socket{{Name: "http", Address: absent.Address}} })
+	if _, err := b.Start(t.Context(), alone); !errors.Is(err, runtime.Unavailable) {
+		t.Errorf("with no socket at all: %v", err)
+	}
+}
+
 // Twenty generations take over from each other on one socket, and whoever
 // connects meanwhile, each time anew, is answered.
 func TestInheritedSocketLosesNoConnection(t *testing.T) {
