@@ -29,7 +29,7 @@ func (c *Cluster) Run(t testing.TB, args ...string) string {
 // Command is kubectl as an admin of the cluster.
 func (c *Cluster) Command(args ...string) *exec.Cmd {
 	cmd := exec.Command(c.Kubectl, args...)
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.Kubeconfig)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.Kubeconfig, "KUBECACHEDIR="+filepath.Join(filepath.Dir(c.Kubeconfig), "cache"))
 	return cmd
 }
 

@@ -53,6 +53,8 @@ type Cluster struct {
 	Containerd string // its socket, which is reached from here
 	Namespace  string // in containerd: k8s.io
 	Registry   string // 10.99.0.1:5000: plain HTTP, the same name from here and in the node
+
+	lease net.Conn // of what is shared: open until this process ends
 }
 
 // kinds of clusters that tests share.
@@ -163,9 +165,8 @@ func share(tier string) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The connection is ours until this process ends.
-	if _, err := net.Dial("unix", c.Lease); err != nil {
-		return nil, fmt.Errorf("hold the cluster: %w", err)
+	if c.lease, err = net.Dial("unix", c.Lease); err != nil {
+		return nil, fmt.Errorf("hold cluster %s: %w", tier, err)
 	}
 	return c, nil
 }

@@ -132,9 +132,11 @@ func load(name string) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := dial(dir); err != nil {
+	conn, err := dial(dir)
+	if err != nil {
 		return nil, fmt.Errorf("no cluster %s is up: start it by clustertest up", name)
 	}
+	defer conn.Close()
 	return read(dir)
 }
 
