@@ -172,13 +172,45 @@ func (c *cluster) publish() error {
 // lock takes the file's lock, and waits for it. The kernel gives it back when
 // the process ends.
 func lock(path string) (unlock func(), err error) {
+	for {
+		f, err := flock(path, syscall.LOCK_EX)
+		if err != nil {
+			return nil, err
+		}
+		// Whoever had it before may have removed the file: then it is nobody's.
+		have, err := f.Stat()
+		if err != nil {
+			f.Close()
+			return nil, err
+		}
+		if is, err := os.Stat(path); err == nil && os.SameFile(have, is) {
+			return func() { f.Close() }, nil
+		}
+		f.Close()
+	}
+}
+
+// unlink removes the lock of a cluster that has ended, unless somebody holds it
+// and goes on to start the next.
+func unlink(path string) error {
+	f, err := flock(path, syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	defer f.Close()
+	return os.Remove(path)
+}
+
+func flock(path string, how int) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+	if err := syscall.Flock(int(f.Fd()), how); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	return func() { f.Close() }, nil
+	return f, nil
 }

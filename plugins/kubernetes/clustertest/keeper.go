@@ -296,7 +296,7 @@ func (k *keeper) end(clean bool) error {
 		err = errors.Join(k.disconnect(), k.removeCgroups())
 	}
 	if clean {
-		return errors.Join(err, os.RemoveAll(k.Dir))
+		return errors.Join(err, os.RemoveAll(k.Dir), unlink(k.Dir+".lock"))
 	}
 	for _, f := range []string{"cluster.json", "kubeconfig", "lease"} {
 		if e := os.Remove(k.path(f)); !errors.Is(e, fs.ErrNotExist) {
