@@ -142,6 +142,21 @@ func TestRegistry(t *testing.T) {
 	kubectl("", "rollout", "status", "deployment/web", "--timeout", patience)
 }
 
+// What a node has pulled from a registry can also be loaded, under a name of its
+// own: the kubelet said that such an image was not present.
+func TestImageThatWasPulledIsLoadedToo(t *testing.T) {
+	c := cluster.Of(t, cluster.Node(t))
+	now := time.Now().UnixNano()
+	pulled, loaded := c.Registry+fmt.Sprintf("/smoke:%d", now), fmt.Sprintf("stead.local/pulled:%d", now)
+	push(t, c.Registry, pulled, buildImage(t, pulled))
+	c.Load(t, buildImage(t, loaded))
+	_, kubectl := namespace(t, c)
+	for _, apply := range []string{fmt.Sprintf(web, pulled, "Always"), fmt.Sprintf(web, loaded, "Never")} {
+		kubectl(apply, "apply", "-f", "-")
+		kubectl("", "rollout", "status", "deployment/web", "--timeout", patience)
+	}
+}
+
 // A component that hangs or dies is what tests of failures need.
 func TestSignal(t *testing.T) {
 	c := cluster.Start(t, "api")

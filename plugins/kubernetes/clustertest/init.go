@@ -138,7 +138,11 @@ func (p *parent) reap() {
 			continue
 		}
 		delete(p.running, pid)
-		fmt.Printf("%s %s ended: exit code %d, signal %d\n", time.Now().Format(time.RFC3339), c.Name, status.ExitStatus(), status.Signal())
+		how := fmt.Sprint("exit code ", status.ExitStatus())
+		if status.Signaled() {
+			how = status.Signal().String()
+		}
+		fmt.Printf("%s %s ended: %s\n", time.Now().Format(time.RFC3339), c.Name, how)
 		time.AfterFunc(again, func() { p.again <- c })
 	}
 }
