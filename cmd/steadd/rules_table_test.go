@@ -75,6 +75,7 @@ func rules() []rule {
 		{packages: []string{"runtime/sockets"}, may: []string{"runtime"}, never: join(cloud, small, local)},
 		{packages: []string{"runtime/burst"}, may: nil, never: join(cloud, small, local)},
 		{packages: []string{"plugins/process/..."}, may: []string{"runtime", "runtime/logs", "runtime/sockets", "self/..."}, never: join(cloud, small, local)},
+		{packages: []string{"plugins/kubernetes/cluster"}, may: nil, never: join(cloud, small, local)},
 		{packages: []string{"plugins/*/..."}, may: []string{"runtime", "self/..."}, never: join(small, local)},
 
 		{packages: []string{"daemon"}, may: []string{"supervisor", "runtime"}, never: join(cloud,
