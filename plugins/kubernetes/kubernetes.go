@@ -8,6 +8,17 @@
 // annotations. So it may be killed at any moment; its successor reads the same
 // objects and says the same of them.
 //
+// Who does what:
+//   - objects*.go turn a Spec into objects; pure functions.
+//   - apply.go writes them by server-side apply, one write for each object that
+//     differs.
+//   - watch.go follows Deployments, Jobs, pods, EndpointSlices and warnings by
+//     informers, and feeds every change to the ledger.
+//   - ledger.go turns that into events, under one mutex: a change is told by
+//     the time the next one is looked at, so no exit is overlooked.
+//   - worker.go does what the ledger decides on its own: ending a generation
+//     that failed, shortening a grace.
+//
 // Everything exported may be called concurrently. Every goroutine ends before
 // Close returns.
 package kubernetes
@@ -59,10 +70,18 @@ type Runtime struct {
 	log         *slog.Logger
 	now         func() time.Time
 	journal     *journal.Journal
+	ledger      *ledger
+	cluster     *observer
+	worker      *worker
 	ctx         context.Context // of all that goes on between calls; ends by Close
 	cancel      context.CancelFunc
 	done        chan struct{} // closed at the end of Shutdown and Close
 	finish      func()        // closes done, once
+	work        sync.WaitGroup
+
+	mu      sync.Mutex
+	closing bool // no Start any more
+	closed  bool
 }
 
 // New returns a runtime that begins to follow the cluster at once, whether or
@@ -85,6 +104,10 @@ func New(o Options) (*Runtime, error) {
 		ctx: ctx, cancel: cancel, done: done, finish: sync.OnceFunc(func() { close(done) }),
 		journal: journal.New(o.Now),
 	}
+	r.worker = newWorker(r)
+	r.ledger = newLedger(r.journal, o.Now, r.worker.wake)
+	r.cluster = observe(r)
+	r.work.Go(r.worker.run)
 	return r, nil
 }
 

@@ -33,10 +33,11 @@ const (
 const manager = "stead"
 
 // Limits of names, by what they become: a label's value, a DNS label, the name
-// of a port. A generation's number of ten digits fits behind a stem.
+// of a port. Behind a stem there is room for a number of ten digits, and for
+// that of a replica.
 const (
 	maxLabel = 63
-	maxStem  = maxLabel - 11
+	maxStem  = maxLabel - 13
 	maxPort  = 15
 )
 
