@@ -95,3 +95,26 @@ func TestJournalSlowWatcher(t *testing.T) {
 		t.Errorf("watch: %v, synced %d times", err, synced)
 	}
 }
+
+func TestWhoIsReadyWhere(t *testing.T) {
+	j := New(time.Now)
+	id := runtime.ID{Service: "web", Number: 1}
+	first, second := runtime.InstanceID{ID: id, Attempt: 1}, runtime.InstanceID{ID: id, Replica: 1, Attempt: 1}
+	j.Started(first, runtime.Started{Endpoints: map[string]string{"http": "127.0.0.1:1"}})
+	j.Started(second, runtime.Started{Endpoints: map[string]string{"http": "127.0.0.1:2"}})
+	if j.AnyReady(id) || len(j.Endpoints(id, "http")) != 0 {
+		t.Error("none is ready yet")
+	}
+	j.Ready(second, runtime.Readiness{Ready: true})
+	j.Ready(first, runtime.Readiness{Ready: false})
+	if got := j.Endpoints(id, "http"); !j.AnyReady(id) || len(got) != 1 || got[0] != "127.0.0.1:2" {
+		t.Errorf("%v", got)
+	}
+	if got := j.Endpoints(id, "grpc"); len(got) != 0 {
+		t.Errorf("a port that is not there is at %v", got)
+	}
+	j.Exited(second, runtime.Exit{})
+	if j.AnyReady(id) {
+		t.Error("it has ended")
+	}
+}
