@@ -79,12 +79,19 @@ func (m made) finish(patches patches) (object, error) {
 		return object{}, fmt.Errorf("%s: %w: %w", m.kind, err, runtime.Internal)
 	}
 	o := before
-	if patch := patches[m.kind]; patch != nil {
-		if o.fields, err = patches.apply(m.kind, text); err != nil {
+	if before.ofGeneration() {
+		if text, err = patches.inTemplate(m.kind).apply(m.kind, text); err != nil {
 			return object{}, err
 		}
-		o.keepIdentity(before)
 	}
+	if text, err = patches.apply(m.kind, text); err != nil {
+		return object{}, err
+	}
+	o.fields = nil
+	if err := json.Unmarshal(text, &o.fields); err != nil {
+		return object{}, fmt.Errorf("%s: %w: %w", m.kind, err, runtime.Internal)
+	}
+	o.keepIdentity(before)
 	o.name, _ = o.meta()["name"].(string)
 	o.annotate(annotationApplied, o.digest())
 	return o, nil

@@ -18,13 +18,14 @@ import (
 	"github.com/stead-dev/stead/runtime"
 )
 
-// patches are Spec.Patch by kind.
+// patches are Spec.Patch by kind. "Pod" is for the pods of either a Deployment
+// or a Job, and is patched before those.
 type patches map[string]json.RawMessage
 
 // kinds are those that stead makes, each with an empty one.
 func kinds() map[string]any {
 	return map[string]any{
-		"Deployment": &appsv1.Deployment{}, "Job": &batchv1.Job{}, "Service": &corev1.Service{},
+		"Pod": &corev1.PodTemplateSpec{}, "Deployment": &appsv1.Deployment{}, "Job": &batchv1.Job{}, "Service": &corev1.Service{},
 		"ConfigMap": &corev1.ConfigMap{}, "Secret": &corev1.Secret{}, "ServiceAccount": &corev1.ServiceAccount{},
 		"PersistentVolumeClaim": &corev1.PersistentVolumeClaim{}, "PodDisruptionBudget": &policyv1.PodDisruptionBudget{},
 	}
@@ -66,17 +67,29 @@ func (p patches) check(of *plan) error {
 	return nil
 }
 
-// apply returns the object of a kind with its patch on top.
-func (p patches) apply(kind string, text []byte) (map[string]any, error) {
+// apply returns the text of an object of a kind with its patch on top.
+func (p patches) apply(kind string, text []byte) ([]byte, error) {
+	if len(p[kind]) == 0 {
+		return text, nil
+	}
 	patched, err := strategicpatch.StrategicMergePatch(text, p[kind], kinds()[kind])
 	if err != nil {
 		return nil, fmt.Errorf("kubernetes: %s: %w: %w", kind, err, runtime.Invalid)
 	}
-	var fields map[string]any
-	if err := json.Unmarshal(patched, &fields); err != nil {
-		return nil, fmt.Errorf("kubernetes: %s: %w: %w", kind, err, runtime.Invalid)
+	return patched, nil
+}
+
+// inTemplate returns p with the patch of pods as one of kind.
+func (p patches) inTemplate(kind string) patches {
+	pod := p["Pod"]
+	if pod == nil {
+		return p
 	}
-	return fields, nil
+	text, err := json.Marshal(map[string]any{"spec": map[string]any{"template": pod}})
+	if err != nil {
+		return p // cannot happen: it was parsed
+	}
+	return patches{kind: text}
 }
 
 func intstrPort(n int32) intstr.IntOrString { return intstr.FromInt32(n) }

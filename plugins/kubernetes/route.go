@@ -22,7 +22,7 @@ func (r *Runtime) Route(ctx context.Context, id runtime.ID) error {
 	if len(known.Ports) == 0 {
 		return nil
 	}
-	o, err := one("Service", service(id, known.Ports)).finish(patches{"Service": known.Service}.some())
+	o, err := one("Service", service(id, known.Ports)).finish(patches{"Service": known.Service})
 	if err != nil {
 		return fmt.Errorf("route %s: %w", id.Label(), err)
 	}
@@ -30,14 +30,4 @@ func (r *Runtime) Route(ctx context.Context, id runtime.ID) error {
 		return fmt.Errorf("route %s: %w", id.Label(), err)
 	}
 	return nil
-}
-
-// some is p without what is empty.
-func (p patches) some() patches {
-	for kind, text := range p {
-		if len(text) == 0 {
-			delete(p, kind)
-		}
-	}
-	return p
 }
