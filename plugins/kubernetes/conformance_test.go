@@ -50,7 +50,7 @@ func TestConformanceOnNode(t *testing.T) {
 // onCluster is what the suite has to know of a cluster's ways.
 func onCluster() conformance.Harness {
 	return conformance.Harness{
-		Processes: true, Elsewhere: true, OneWay: true, Patience: 2 * time.Minute,
+		Processes: true, Elsewhere: true, OneWay: true, OthersLogs: true, Patience: 2 * time.Minute,
 		Command: func(args ...string) []string { return append([]string{"/guest"}, args...) },
 		Adapt:   adapt,
 		Without: map[string]string{
