@@ -173,7 +173,7 @@ func logsAcrossRestarts(t *testing.T, s *suite) {
 	spec := s.spec("web", "print", "line\n")
 	spec.Restart = quick(runtime.RestartAlways)
 	if s.h.Processes {
-		spec.Command = []string{"sh", "-c", "echo line; exit 1"}
+		spec.Command = []string{"/bin/sh", "-c", "echo line; exit 1"}
 	} else {
 		spec.Command = append(spec.Command, "exit")
 	}
