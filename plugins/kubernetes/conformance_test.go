@@ -80,7 +80,7 @@ func adapt(t *testing.T, spec *runtime.Spec) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	spec.Package = &runtime.Package{Root: spec.Dir, Files: []string{"."}}
+	spec.Package = &runtime.Package{Base: "guest", Root: spec.Dir, Files: []string{"."}}
 	spec.Patch = string(patch)
 	spec.Environment = maps.Clone(spec.Environment)
 	spec.Environment["STEAD_CONFORMANCE_HOST"] = "0.0.0.0"

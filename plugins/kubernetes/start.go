@@ -21,8 +21,11 @@ func (r *Runtime) Start(ctx context.Context, spec runtime.Spec) (runtime.Handle,
 	if err := r.validate(&spec); err != nil {
 		return runtime.Handle{}, fmt.Errorf("start %s: %w", spec.ID.Label(), err)
 	}
-	p := newPlan(spec, spec.Image)
-	if _, err := p.objects(); err != nil {
+	p, err := newPlan(spec, spec.Image)
+	if err == nil {
+		_, err = p.objects()
+	}
+	if err != nil {
 		return runtime.Handle{}, fmt.Errorf("start %s: %w", spec.ID.Label(), err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTime)
@@ -54,7 +57,7 @@ func (r *Runtime) accept(ctx context.Context, p *plan) error {
 		if err := r.put(ctx, p); err != nil {
 			return err
 		}
-		r.ledger.begin(p.record(), p.spec.Hash(), p.replicas, nil)
+		r.ledger.begin(p.record(), p.hash, p.replicas, nil)
 		return nil
 	}
 	there, err := r.generationObject(ctx, p.spec.ID)
@@ -64,10 +67,10 @@ func (r *Runtime) accept(ctx context.Context, p *plan) error {
 	}
 	if there != nil {
 		r.work.Done()
-		return sameHash(p.spec.ID, there.GetAnnotations()[annotationHash], p.spec.Hash())
+		return sameHash(p.spec.ID, there.GetAnnotations()[annotationHash], p.hash)
 	}
 	packing, cancel := context.WithCancel(r.ctx)
-	if !r.ledger.begin(p.record(), p.spec.Hash(), p.replicas, cancel) {
+	if !r.ledger.begin(p.record(), p.hash, p.replicas, cancel) {
 		cancel()
 		r.work.Done()
 		return nil // another call of Start was quicker
