@@ -30,6 +30,7 @@ import (
 	"os"
 	goruntime "runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
@@ -73,6 +74,9 @@ type Runtime struct {
 	ledger      *ledger
 	cluster     *observer
 	worker      *worker
+	metrics     atomic.Bool // there is a metrics API
+	usage       usage
+	kept        kept
 	ctx         context.Context // of all that goes on between calls; ends by Close
 	cancel      context.CancelFunc
 	done        chan struct{} // closed at the end of Shutdown and Close
@@ -108,6 +112,7 @@ func New(o Options) (*Runtime, error) {
 	r.ledger = newLedger(r.journal, o.Now, r.worker.wake)
 	r.cluster = observe(r)
 	r.work.Go(r.worker.run)
+	r.work.Go(r.lookForMetrics) // ends when the cluster has answered, or with the runtime
 	return r, nil
 }
 

@@ -31,10 +31,11 @@ type ledger struct {
 	mu          sync.Mutex
 	generations map[string]*generation // by key
 	owners      map[types.UID]string   // pod -> key
+	changed     chan struct{}          // closed, and made anew, by each change
 }
 
 func newLedger(j *journal.Journal, now func() time.Time, wake func()) *ledger {
-	return &ledger{journal: j, now: now, wake: wake, generations: map[string]*generation{}, owners: map[types.UID]string{}}
+	return &ledger{journal: j, now: now, wake: wake, generations: map[string]*generation{}, owners: map[types.UID]string{}, changed: make(chan struct{})}
 }
 
 func keyOf(id runtime.ID) string {
@@ -134,6 +135,8 @@ func (l *ledger) change(id runtime.ID, do func(*generation)) {
 func (l *ledger) settle(g *generation) {
 	l.tell(g)
 	l.wake()
+	close(l.changed)
+	l.changed = make(chan struct{})
 }
 
 // tell publishes a generation's status when it is another one.

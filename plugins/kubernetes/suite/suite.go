@@ -28,7 +28,7 @@ import (
 // Harness is what the suite has to know of a cluster's ways; New is the caller's.
 func Harness() conformance.Harness {
 	return conformance.Harness{
-		Processes: true, Elsewhere: true, Patience: 2 * time.Minute,
+		Processes: true, Elsewhere: true, OneWay: true, OthersLogs: true, Patience: 2 * time.Minute,
 		Command: func(args ...string) []string { return append([]string{"/guest"}, args...) },
 		Adapt:   adapt,
 		Without: map[string]string{
