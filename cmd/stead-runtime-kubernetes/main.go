@@ -11,9 +11,11 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/stead-dev/stead/plugins/kubernetes"
+	"github.com/stead-dev/stead/plugins/kubernetes/image"
 	"github.com/stead-dev/stead/runtime"
 	"github.com/stead-dev/stead/runtime/plugin"
 )
@@ -29,6 +31,9 @@ func main() {
 	flag.StringVar(&o.namespace, "namespace", "", "namespace; empty: the project's name")
 	flag.StringVar(&o.project, "project", "", "project that is served")
 	flag.StringVar(&o.environment, "environment", "", "environment of it that is served")
+	flag.StringVar(&o.image.Registry, "registry", "", "what images are pushed below: registry.example.dev/team")
+	flag.StringVar(&o.load, "load", "", "instead: the command that is ctr for a single machine's containerd, as in \"ctr -n k8s.io\"")
+	flag.StringVar(&o.image.Cache, "cache", "", "absolute directory for layers and base images")
 	show := flag.Bool("version", false, "print the version and end")
 	flag.Parse()
 	if *show {
@@ -36,7 +41,7 @@ func main() {
 		return
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil)) // a file: it never prints
-	err := serve(o, log)
+	err := run(o, log)
 	if err != nil {
 		log.Error("runtime ends", "err", err)
 	}
@@ -46,9 +51,29 @@ func main() {
 type options struct {
 	dir, namespace, project, environment string
 	target                               kubernetes.Target
+	load                                 string
+	image                                image.Options
 }
 
-func serve(o options, log *slog.Logger) error {
+// run serves with a packer of its own.
+func run(o options, log *slog.Logger) error {
+	if o.load == "" && o.image.Registry == "" {
+		return serve(o, nil, log)
+	}
+	client, _, err := kubernetes.Connect(o.target)
+	if err != nil {
+		return err
+	}
+	o.image.Load, o.image.Log, o.image.Platforms = strings.Fields(o.load), log, kubernetes.Platforms(client)
+	images, err := image.New(o.image)
+	if err != nil {
+		return err
+	}
+	defer images.Close()
+	return serve(o, images, log)
+}
+
+func serve(o options, images kubernetes.Packer, log *slog.Logger) error {
 	if o.project == "" || o.environment == "" {
 		return fmt.Errorf("--project and --environment are required: %w", runtime.Invalid)
 	}
@@ -64,13 +89,14 @@ func serve(o options, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	k := kubernetes.Options{
+		Client: client, Config: config, Namespace: kubernetes.Namespace(o.namespace, o.project),
+		Environment: o.environment, Project: o.project, Packer: images, Log: log, Nonce: s.Nonce, Build: version,
+	}
 	var rt *kubernetes.Runtime
 	s.Open = func() (runtime.Runtime, error) {
 		var err error
-		rt, err = kubernetes.New(kubernetes.Options{
-			Client: client, Config: config, Namespace: kubernetes.Namespace(o.namespace, o.project),
-			Environment: o.environment, Project: o.project, Packer: packer(), Log: log, Nonce: s.Nonce, Build: version,
-		})
+		rt, err = kubernetes.New(k)
 		return rt, err
 	}
 	err = plugin.Serve(context.Background(), s)
@@ -79,6 +105,3 @@ func serve(o options, log *slog.Logger) error {
 	}
 	return err
 }
-
-// packer makes images.
-func packer() kubernetes.Packer { return nil }

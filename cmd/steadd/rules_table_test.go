@@ -27,6 +27,7 @@ const (
 	cobra    = "github.com/spf13/cobra"
 	connect  = "connectrpc.com/connect"
 	fsnotify = "github.com/fsnotify/fsnotify"
+	images   = "github.com/google/go-containerregistry"
 )
 
 // in gives several paths one reason.
@@ -76,6 +77,7 @@ func rules() []rule {
 		{packages: []string{"runtime/journal"}, may: []string{"runtime"}, never: join(cloud, small, local)},
 		{packages: []string{"plugins/process/..."}, may: []string{"runtime", "runtime/journal", "runtime/logs", "runtime/sockets", "self/..."}, never: join(cloud, small, local)},
 		{packages: []string{"plugins/kubernetes/cluster"}, may: nil, never: join(cloud, small, local)},
+		{packages: []string{"plugins/kubernetes/suite/..."}, may: []string{"runtime", "runtime/conformance", "plugins/kubernetes", "plugins/kubernetes/cluster"}, never: in("for tests alone", bbolt, connect, cobra)},
 		{packages: []string{"plugins/kubernetes/..."}, may: []string{"runtime", "runtime/journal", "self/..."}, never: join(local,
 			in("the cluster keeps all that there is to know", bbolt, connect, cobra))},
 		{packages: []string{"plugins/*/..."}, may: []string{"runtime", "self/..."}, never: join(small, local)},
@@ -117,7 +119,7 @@ func rules() []rule {
 func backends() []string {
 	return []string{
 		"k8s.io", "sigs.k8s.io", "go.etcd.io/etcd", "github.com/nats-io", "github.com/jackc/pgx", "github.com/cockroachdb",
-		"github.com/google/go-containerregistry", "github.com/aws", "cloud.google.com", "github.com/docker", "helm.sh",
+		images, "github.com/aws", "cloud.google.com", "github.com/docker", "helm.sh",
 	}
 }
 
@@ -130,5 +132,6 @@ func only() map[string][]string {
 		yaml:     {"daemon/manifest/..."},
 		cobra:    {"cmd/*"},
 		fsnotify: {"daemon/watch"},
+		images:   {"plugins/kubernetes/...", "cmd/stead-runtime-kubernetes"},
 	}
 }
