@@ -107,7 +107,9 @@ func (d *document) relate(all drafts) {
 		}
 	}
 	d.service = ""
-	d.portClashes(all)
+	if d.target == nil {
+		d.portClashes(all)
+	}
 }
 
 // completes makes a one-shot of a service that is needed as completed.
