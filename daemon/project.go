@@ -9,8 +9,8 @@ import (
 	"github.com/stead-dev/stead/supervisor"
 )
 
-// Environment is the name of the environment that this daemon supervises.
-const Environment = "local"
+// Local is the name of the environment at home.
+const Local = "local"
 
 // Project is a manifest as it was last applied.
 type Project struct {
@@ -60,6 +60,10 @@ type LoadRequest struct {
 	Taken func(project, service, port string, number int) string
 	// Sources, when set, are read instead of the manifest's files.
 	Sources map[string]string
+	// Apply says that what is read is to be made true if it can be, and Agreed
+	// to what the user has agreed for that: see UpRequest.
+	Apply  bool
+	Agreed string
 }
 
 // Loaded is a manifest that was read.
@@ -96,8 +100,23 @@ func plans(p Project) map[string]supervisor.Plan {
 	return plans
 }
 
+// name names a service of this daemon's environment.
+func (d *Daemon) name(project, service string) supervisor.Name {
+	return supervisor.Name{Environment: d.environment, Project: project, Service: service}
+}
+
+// serviceName names a service at home, which alone has a gateway.
 func serviceName(project, service string) supervisor.Name {
-	return supervisor.Name{Environment: Environment, Project: project, Service: service}
+	return supervisor.Name{Environment: Local, Project: project, Service: service}
+}
+
+// inherited is what services of a project inherit. Elsewhere than at home that
+// is nothing: nobody knows who applied it last, and from where.
+func (d *Daemon) inheritedBy(p Project) []string {
+	if d.environment != Local {
+		return nil
+	}
+	return p.Environment
 }
 
 // Matcher is a pattern (RE2) for diagnostics in lines of output, with the

@@ -18,6 +18,7 @@ type UpRequest struct {
 	Profiles    []string
 	Keep        bool
 	Environment []string
+	Agreed      string // what the user has agreed to, in the Loader's words
 }
 
 // UpResult is what Up did.
@@ -40,7 +41,7 @@ func (d *Daemon) Up(ctx context.Context, req UpRequest) (UpResult, error) {
 		return UpResult{}, err
 	}
 	defer release()
-	loaded, err := d.read(ctx, req, inherited.Environment)
+	loaded, err := d.read(ctx, req, inherited.Environment, true)
 	if err != nil {
 		return UpResult{}, err
 	}
@@ -53,8 +54,8 @@ func (d *Daemon) Up(ctx context.Context, req UpRequest) (UpResult, error) {
 		result.Project = p
 		dr.setProject(p)
 		dr.events = append(dr.events,
-			supervisor.Applied{Environment: Environment, Project: p.ID, Plans: plans(p)},
-			supervisor.Wanted{Names: names(p.ID, loaded.Wanted), All: len(req.Services) == 0, Up: true, Keep: req.Keep})
+			supervisor.Applied{Environment: d.environment, Project: p.ID, Plans: plans(p)},
+			supervisor.Wanted{Names: d.names(p.ID, loaded.Wanted), All: len(req.Services) == 0, Up: true, Keep: req.Keep})
 		dr.note(Event{Project: p.ID, Kind: EventRequest, Text: "up " + strings.Join(result.Services, " ")})
 		return nil
 	})
@@ -78,13 +79,14 @@ func (d *Daemon) Check(ctx context.Context, req UpRequest) (Loaded, error) {
 			environment = withShell(environment, p)
 		}
 	}
-	return d.read(ctx, req, environment)
+	return d.read(ctx, req, environment, false)
 }
 
-func (d *Daemon) read(ctx context.Context, req UpRequest, environment []string) (Loaded, error) {
+func (d *Daemon) read(ctx context.Context, req UpRequest, environment []string, apply bool) (Loaded, error) {
 	return d.load(ctx, LoadRequest{
 		Directory: req.Directory, File: req.File, Environment: environment,
 		Profiles: req.Profiles, Services: req.Services, AutoPort: d.autoPort, Taken: d.taken(), Gateway: d.gateways != nil,
+		Apply: apply, Agreed: req.Agreed,
 	})
 }
 
@@ -179,10 +181,10 @@ func (dr *draft) noteRequest(verb string, which []supervisor.Name) {
 	}
 }
 
-func names(project string, services []string) []supervisor.Name {
+func (d *Daemon) names(project string, services []string) []supervisor.Name {
 	list := make([]supervisor.Name, len(services))
 	for i, s := range services {
-		list[i] = serviceName(project, s)
+		list[i] = d.name(project, s)
 	}
 	return list
 }

@@ -23,7 +23,7 @@ func (d *Daemon) Restart(ctx context.Context, which []supervisor.Name) error {
 	return d.submit(ctx, func(dr *draft) error {
 		for _, p := range fresh {
 			dr.setProject(p)
-			dr.events = append(dr.events, supervisor.Applied{Environment: Environment, Project: p.ID, Plans: plans(p)})
+			dr.events = append(dr.events, supervisor.Applied{Environment: d.environment, Project: p.ID, Plans: plans(p)})
 		}
 		dr.events = append(dr.events, supervisor.Restarted{Names: which})
 		dr.noteRequest("restart", which)

@@ -32,7 +32,7 @@ func gateways(home ipc.Home, log *slog.Logger) (*daemon.Gateways, error) {
 	}
 	const project, service = ownProject, "gateway"
 	spec := runtime.Spec{
-		ID: runtime.ID{Environment: daemon.Environment, Project: project, Service: service},
+		ID: runtime.ID{Environment: daemon.Local, Project: project, Service: service},
 		Command: []string{
 			filepath.Join(filepath.Dir(self), "stead-gateway"), "--control-dir", home.Run,
 			"--state", filepath.Join(home.State, "gateway"), "--sockets", filepath.Join(home.Run, "sockets.sock"),
