@@ -4,7 +4,8 @@ import "time"
 
 // ConnectRequest asks for a connection to a port of a generation. The runtime
 // picks an instance that is ready, another one for each connection if it can;
-// while none is, the answer is Unavailable.
+// while none is, the answer is Unavailable. A service, generation or port that
+// is not known is NotFound.
 type ConnectRequest struct {
 	ID   ID     // Number 0: the one that is routed; where the runtime does not route, the newest that is ready
 	Port string // its name
@@ -12,7 +13,9 @@ type ConnectRequest struct {
 
 // A Conn carries the bytes of one connection, both ways at once. CloseWrite
 // tells the other end that there is no more to come, as far as the way there
-// can carry that; Close ends both directions.
+// can carry that; Close ends both directions, and what was written before it
+// still goes out. Read and Write may be called concurrently with each other,
+// and Close with everything. A reader that is slow makes the other end wait.
 type Conn interface {
 	Read(p []byte) (int, error)
 	Write(p []byte) (int, error)

@@ -10,7 +10,10 @@
 // classes in errors.go; anything else is Internal.
 package runtime
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // ContractVersion is the version of this contract that the package speaks. A
 // runtime serves it and the one before it; Describe refuses others.
@@ -77,6 +80,20 @@ type Runtime interface {
 	// command beside a service (see terminal.go).
 	Terminal(ctx context.Context, req TerminalRequest) (Session, error)
 
+	// Connect opens a connection to a port of a generation (see connect.go). It
+	// lasts until it is closed, and not longer than ctx.
+	Connect(ctx context.Context, req ConnectRequest) (Conn, error)
+
+	// Stats calls fn with what all live instances have used, at once and then
+	// about once per interval, until ctx ends or fn fails; it returns that
+	// error. Nothing is measured while nobody asks. A runtime may call less
+	// often than interval says: at most ten times a second, and no more often
+	// than it learns something new.
+	Stats(ctx context.Context, interval time.Duration, fn func([]Stat) error) error
+
+	// Preview says what the runtime would do (see preview.go).
+	Preview(ctx context.Context, req PreviewRequest) ([]Preview, error)
+
 	// Shutdown stops every generation within the limit of its own Stop, and
 	// then ends the runtime itself. It returns when all processes are gone.
 	Shutdown(ctx context.Context) error
@@ -99,6 +116,9 @@ const (
 	CapabilityCgroup   = "cgroup"   // whole trees are ended by cgroup.kill
 	CapabilitySockets  = "sockets"  // Listen, Spec.Sockets and Signal
 	CapabilityInspect  = "inspect"  // Inspect knows whether an instance is halted
+	CapabilityConnect  = "connect"  // Connect
+	CapabilityStats    = "stats"    // Stats
+	CapabilityPreview  = "preview"  // Preview
 	CapabilityRoute    = "route"    // it routes traffic itself: without it Route does nothing, and need not be called
 )
 

@@ -97,6 +97,8 @@ type Runtime struct {
 	lender    *sockets.Server // nil: nobody is handed one
 	cgroups   *cgroups        // nil: none
 	sockets   atomic.Uint64   // for sd_notify, made so far
+	turns     atomic.Uint64   // connections so far, see Connect
+	usage     usage
 	oom       *oomWatch
 	unready   crowd
 	null      *os.File       // stdin of services
@@ -229,10 +231,13 @@ func (r *Runtime) Describe(_ context.Context, version int) (runtime.Description,
 	}
 	d := runtime.Description{
 		Name: "process", Version: version, Build: r.options.Build, PID: os.Getpid(), Nonce: r.options.Nonce,
-		Capabilities: []string{runtime.CapabilityTerminal, runtime.CapabilitySockets}, Goroutines: goruntime.NumGoroutine(),
+		Capabilities: []string{runtime.CapabilityTerminal, runtime.CapabilitySockets, runtime.CapabilityConnect}, Goroutines: goruntime.NumGoroutine(),
 	}
 	if inspects {
 		d.Capabilities = append(d.Capabilities, runtime.CapabilityInspect)
+	}
+	if measures {
+		d.Capabilities = append(d.Capabilities, runtime.CapabilityStats)
 	}
 	if r.cgroups != nil {
 		d.Capabilities = append(d.Capabilities, runtime.CapabilityCgroup)

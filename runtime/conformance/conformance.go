@@ -38,6 +38,10 @@ type Harness struct {
 	// Serial: one instance at a time, as no two can live in one process.
 	Serial bool
 
+	// OneWay: what lies between Connect and a service carries no half-close,
+	// and ends a connection of which either end has closed its side.
+	OneWay bool
+
 	// Command expresses a service of the suite, such as {"exit", "3"} (see
 	// service.go), as argv. Nil: the test binary.
 	Command func(args ...string) []string
@@ -96,7 +100,7 @@ type testCase struct {
 
 // Run runs all cases that h allows.
 func Run(t *testing.T, h Harness) {
-	all := slices.Concat(startCases, eventCases, restartCases, readyCases, stopCases, socketCases, haltCases, logCases, terminalCases, survivalCases)
+	all := slices.Concat(startCases, eventCases, restartCases, readyCases, stopCases, socketCases, haltCases, logCases, terminalCases, connectCases, statsCases, survivalCases)
 	for _, c := range all {
 		if c.processes && !h.Processes || c.served && !h.Served {
 			continue // nothing that this runtime promises

@@ -3,6 +3,7 @@ package conformance_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -48,6 +49,26 @@ func script(spec runtime.Spec, instance runtime.InstanceID) fake.Act {
 		}
 	case "stubborn":
 		act.Stubborn = true
+	case "echo":
+		act.Serve = func(_ string, conn runtime.Conn) {
+			if _, err := io.Copy(conn, conn); err == nil {
+				_, _ = io.WriteString(conn, "end\n")
+			}
+		}
+	case "farewell":
+		act.Serve = func(_ string, conn runtime.Conn) {
+			_, _ = io.WriteString(conn, "bye\n")
+			_ = conn.CloseWrite()
+			_, _ = io.Copy(io.Discard, conn)
+		}
+	case "flood":
+		act.Serve = func(_ string, conn runtime.Conn) {
+			for block := make([]byte, 1<<10); ; {
+				if _, err := conn.Write(block); err != nil {
+					return
+				}
+			}
+		}
 	case "print":
 		act.Output = strings.ReplaceAll(args[1], `\n`, "\n")
 		if len(args) > 2 {
@@ -57,7 +78,7 @@ func script(spec runtime.Spec, instance runtime.InstanceID) fake.Act {
 	return act
 }
 
-var options = fake.Options{Script: script, Capabilities: []string{runtime.CapabilitySockets, runtime.CapabilityInspect}}
+var options = fake.Options{Script: script, Capabilities: []string{runtime.CapabilitySockets, runtime.CapabilityInspect, runtime.CapabilityConnect, runtime.CapabilityStats}}
 
 func verbs(args ...string) []string { return args }
 

@@ -41,6 +41,12 @@ import (
 //	pid                  writes its pid and runs
 //	accept WORD          says to whoever connects to its LISTEN_FDS: WORD, the
 //	                     number of the socket and its name; ends in order
+//	echo                 listens on $PORT and sends back what comes; where that
+//	                     ends it says "end\n" and closes
+//	farewell             says "bye\n" to who connects to $PORT, and no more;
+//	                     then writes what comes to stdout
+//	flood                sends to who connects to $PORT without end
+//	burn                 has a child that computes without end, and waits for it
 //	signals              writes "waiting", then the number of each SIGHUP it gets
 func service(args []string) int {
 	verb, args := args[0], args[1:]
@@ -91,6 +97,12 @@ func service(args []string) int {
 		return tty()
 	case "accept":
 		return accept(args[0])
+	case "echo", "farewell", "flood":
+		converse(verb)
+	case "burn":
+		burn()
+	case "compute":
+		compute()
 	case "signals":
 		heard := make(chan os.Signal, 1)
 		signal.Notify(heard, syscall.SIGHUP)
@@ -139,13 +151,13 @@ func serveHTTP() {
 			w.WriteHeader(http.StatusInternalServerError)
 		}
 	})
-	if err := http.ListenAndServe("127.0.0.1:"+os.Getenv("PORT"), handler); err != nil {
+	if err := http.ListenAndServe(ownAddress(), handler); err != nil {
 		panic(err)
 	}
 }
 
 func serveGRPC() {
-	l, err := net.Listen("tcp", "127.0.0.1:"+os.Getenv("PORT"))
+	l, err := net.Listen("tcp", ownAddress())
 	if err != nil {
 		panic(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -99,6 +100,31 @@ func (c *Client) Inspect(ctx context.Context, ids []runtime.ID) ([]runtime.Inspe
 	return inspectionsFromProto(res), errorFromStatus(ctx, tooOld(err))
 }
 
+// Preview implements runtime.Runtime.
+func (c *Client) Preview(ctx context.Context, req runtime.PreviewRequest) ([]runtime.Preview, error) {
+	res, err := c.rpc.Preview(ctx, previewToProto(req))
+	return previewsFromProto(res), errorFromStatus(ctx, tooOld(err))
+}
+
+// Stats implements runtime.Runtime.
+func (c *Client) Stats(ctx context.Context, interval time.Duration, fn func([]runtime.Stat) error) error {
+	streamCtx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := c.rpc.Stats(streamCtx, &runtimepb.StatsRequest{Interval: int64(interval)})
+	if err != nil {
+		return errorFromStatus(ctx, err)
+	}
+	for {
+		res, err := stream.Recv()
+		if err != nil {
+			return endOfWatch(ctx, tooOld(err))
+		}
+		if err := fn(statsFromProto(res)); err != nil {
+			return err
+		}
+	}
+}
+
 // Watch implements runtime.Runtime. When the runtime is gone it returns
 // Unavailable.
 func (c *Client) Watch(ctx context.Context, fn func(runtime.Event) error) error {
@@ -119,8 +145,8 @@ func (c *Client) Watch(ctx context.Context, fn func(runtime.Event) error) error 
 	}
 }
 
-// endOfWatch: a Watch never ends by itself, so an orderly end of the stream is
-// the runtime's.
+// endOfWatch: a Watch, and Stats, never end by themselves, so an orderly end of
+// the stream is the runtime's.
 func endOfWatch(ctx context.Context, err error) error {
 	if errors.Is(err, io.EOF) && ctx.Err() == nil {
 		return &remoteError{text: "the runtime has ended", class: runtime.Unavailable}

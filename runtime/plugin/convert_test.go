@@ -95,6 +95,10 @@ func TestRoundTrip(t *testing.T) {
 	t.Run("SocketStatus", trip(statusesToProto, statusesFromProto))
 	t.Run("Inspect", trip(inspectToProto, inspectFromProto))
 	t.Run("Inspection", trip(inspectionsToProto, inspectionsFromProto))
+	t.Run("Connect", trip(connectToProto, connectFromProto))
+	t.Run("Stats", trip(statsToProto, statsFromProto))
+	t.Run("Preview", trip(previewToProto, previewFromProto))
+	t.Run("Previews", trip(previewsToProto, previewsFromProto))
 	t.Run("Stop", trip(
 		func(s stopCall) *runtimepb.StopRequest { return stopToProto(s.ID, s.How) },
 		func(p *runtimepb.StopRequest) stopCall { id, how := stopFromProto(p); return stopCall{id, how} }))

@@ -75,6 +75,9 @@ func TestCallsThatAnOldRuntimeLacks(t *testing.T) {
 		"Listen":  func() error { _, err := c.Listen(t.Context(), nil); return err },
 		"Signal":  func() error { return c.Signal(t.Context(), runtime.ID{}, "HUP") },
 		"Inspect": func() error { _, err := c.Inspect(t.Context(), nil); return err },
+		"Connect": func() error { _, err := c.Connect(t.Context(), runtime.ConnectRequest{}); return err },
+		"Stats":   func() error { return c.Stats(t.Context(), 0, func([]runtime.Stat) error { return nil }) },
+		"Preview": func() error { _, err := c.Preview(t.Context(), runtime.PreviewRequest{}); return err },
 	} {
 		if err := call(); !errors.Is(err, runtime.Unsupported) || runtime.Hint(err) == "" {
 			t.Errorf("%s: %v of class %v, hint %q", name, err, runtime.Class(err), runtime.Hint(err))

@@ -3157,6 +3157,546 @@ func (x *Inspection) GetHalted() string {
 	return ""
 }
 
+type ConnectRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Open          *ConnectOpen           `protobuf:"bytes,1,opt,name=open,proto3" json:"open,omitempty"`
+	Data          []byte                 `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`    // at most 32 KiB, by either side
+	Eof           bool                   `protobuf:"varint,3,opt,name=eof,proto3" json:"eof,omitempty"`     // no more data will come
+	Close         bool                   `protobuf:"varint,4,opt,name=close,proto3" json:"close,omitempty"` // no more data is wanted either
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConnectRequest) Reset() {
+	*x = ConnectRequest{}
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConnectRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConnectRequest) ProtoMessage() {}
+
+func (x *ConnectRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConnectRequest.ProtoReflect.Descriptor instead.
+func (*ConnectRequest) Descriptor() ([]byte, []int) {
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *ConnectRequest) GetOpen() *ConnectOpen {
+	if x != nil {
+		return x.Open
+	}
+	return nil
+}
+
+func (x *ConnectRequest) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *ConnectRequest) GetEof() bool {
+	if x != nil {
+		return x.Eof
+	}
+	return false
+}
+
+func (x *ConnectRequest) GetClose() bool {
+	if x != nil {
+		return x.Close
+	}
+	return false
+}
+
+type ConnectOpen struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            *ID                    `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Port          []byte                 `protobuf:"bytes,2,opt,name=port,proto3" json:"port,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConnectOpen) Reset() {
+	*x = ConnectOpen{}
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConnectOpen) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConnectOpen) ProtoMessage() {}
+
+func (x *ConnectOpen) ProtoReflect() protoreflect.Message {
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConnectOpen.ProtoReflect.Descriptor instead.
+func (*ConnectOpen) Descriptor() ([]byte, []int) {
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *ConnectOpen) GetId() *ID {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *ConnectOpen) GetPort() []byte {
+	if x != nil {
+		return x.Port
+	}
+	return nil
+}
+
+type ConnectResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Data          []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	Eof           bool                   `protobuf:"varint,2,opt,name=eof,proto3" json:"eof,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConnectResponse) Reset() {
+	*x = ConnectResponse{}
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConnectResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConnectResponse) ProtoMessage() {}
+
+func (x *ConnectResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConnectResponse.ProtoReflect.Descriptor instead.
+func (*ConnectResponse) Descriptor() ([]byte, []int) {
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *ConnectResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *ConnectResponse) GetEof() bool {
+	if x != nil {
+		return x.Eof
+	}
+	return false
+}
+
+type StatsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Interval      int64                  `protobuf:"varint,1,opt,name=interval,proto3" json:"interval,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StatsRequest) Reset() {
+	*x = StatsRequest{}
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StatsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StatsRequest) ProtoMessage() {}
+
+func (x *StatsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StatsRequest.ProtoReflect.Descriptor instead.
+func (*StatsRequest) Descriptor() ([]byte, []int) {
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *StatsRequest) GetInterval() int64 {
+	if x != nil {
+		return x.Interval
+	}
+	return 0
+}
+
+type StatsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Stats         []*Stat                `protobuf:"bytes,1,rep,name=stats,proto3" json:"stats,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StatsResponse) Reset() {
+	*x = StatsResponse{}
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StatsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StatsResponse) ProtoMessage() {}
+
+func (x *StatsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StatsResponse.ProtoReflect.Descriptor instead.
+func (*StatsResponse) Descriptor() ([]byte, []int) {
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *StatsResponse) GetStats() []*Stat {
+	if x != nil {
+		return x.Stats
+	}
+	return nil
+}
+
+type Stat struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Instance      *InstanceID            `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
+	Time          int64                  `protobuf:"varint,2,opt,name=time,proto3" json:"time,omitempty"`
+	Cpu           int64                  `protobuf:"varint,3,opt,name=cpu,proto3" json:"cpu,omitempty"`
+	Memory        int64                  `protobuf:"varint,4,opt,name=memory,proto3" json:"memory,omitempty"`
+	Read          int64                  `protobuf:"varint,5,opt,name=read,proto3" json:"read,omitempty"`
+	Written       int64                  `protobuf:"varint,6,opt,name=written,proto3" json:"written,omitempty"`
+	Pids          int64                  `protobuf:"varint,7,opt,name=pids,proto3" json:"pids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Stat) Reset() {
+	*x = Stat{}
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Stat) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Stat) ProtoMessage() {}
+
+func (x *Stat) ProtoReflect() protoreflect.Message {
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Stat.ProtoReflect.Descriptor instead.
+func (*Stat) Descriptor() ([]byte, []int) {
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *Stat) GetInstance() *InstanceID {
+	if x != nil {
+		return x.Instance
+	}
+	return nil
+}
+
+func (x *Stat) GetTime() int64 {
+	if x != nil {
+		return x.Time
+	}
+	return 0
+}
+
+func (x *Stat) GetCpu() int64 {
+	if x != nil {
+		return x.Cpu
+	}
+	return 0
+}
+
+func (x *Stat) GetMemory() int64 {
+	if x != nil {
+		return x.Memory
+	}
+	return 0
+}
+
+func (x *Stat) GetRead() int64 {
+	if x != nil {
+		return x.Read
+	}
+	return 0
+}
+
+func (x *Stat) GetWritten() int64 {
+	if x != nil {
+		return x.Written
+	}
+	return 0
+}
+
+func (x *Stat) GetPids() int64 {
+	if x != nil {
+		return x.Pids
+	}
+	return 0
+}
+
+type PreviewRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Environment   string                 `protobuf:"bytes,1,opt,name=environment,proto3" json:"environment,omitempty"`
+	Project       string                 `protobuf:"bytes,2,opt,name=project,proto3" json:"project,omitempty"`
+	Specs         []*Spec                `protobuf:"bytes,3,rep,name=specs,proto3" json:"specs,omitempty"`
+	Kind          string                 `protobuf:"bytes,4,opt,name=kind,proto3" json:"kind,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewRequest) Reset() {
+	*x = PreviewRequest{}
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewRequest) ProtoMessage() {}
+
+func (x *PreviewRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewRequest.ProtoReflect.Descriptor instead.
+func (*PreviewRequest) Descriptor() ([]byte, []int) {
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *PreviewRequest) GetEnvironment() string {
+	if x != nil {
+		return x.Environment
+	}
+	return ""
+}
+
+func (x *PreviewRequest) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *PreviewRequest) GetSpecs() []*Spec {
+	if x != nil {
+		return x.Specs
+	}
+	return nil
+}
+
+func (x *PreviewRequest) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+type PreviewResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Previews      []*Preview             `protobuf:"bytes,1,rep,name=previews,proto3" json:"previews,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewResponse) Reset() {
+	*x = PreviewResponse{}
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewResponse) ProtoMessage() {}
+
+func (x *PreviewResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewResponse.ProtoReflect.Descriptor instead.
+func (*PreviewResponse) Descriptor() ([]byte, []int) {
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *PreviewResponse) GetPreviews() []*Preview {
+	if x != nil {
+		return x.Previews
+	}
+	return nil
+}
+
+type Preview struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Service       string                 `protobuf:"bytes,3,opt,name=service,proto3" json:"service,omitempty"`
+	Action        string                 `protobuf:"bytes,4,opt,name=action,proto3" json:"action,omitempty"`
+	Text          []byte                 `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Preview) Reset() {
+	*x = Preview{}
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Preview) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Preview) ProtoMessage() {}
+
+func (x *Preview) ProtoReflect() protoreflect.Message {
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Preview.ProtoReflect.Descriptor instead.
+func (*Preview) Descriptor() ([]byte, []int) {
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *Preview) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Preview) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Preview) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *Preview) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
+func (x *Preview) GetText() []byte {
+	if x != nil {
+		return x.Text
+	}
+	return nil
+}
+
 type ShutdownRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -3165,7 +3705,7 @@ type ShutdownRequest struct {
 
 func (x *ShutdownRequest) Reset() {
 	*x = ShutdownRequest{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[47]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3177,7 +3717,7 @@ func (x *ShutdownRequest) String() string {
 func (*ShutdownRequest) ProtoMessage() {}
 
 func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[47]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3190,7 +3730,7 @@ func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownRequest.ProtoReflect.Descriptor instead.
 func (*ShutdownRequest) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{47}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{56}
 }
 
 type ShutdownResponse struct {
@@ -3201,7 +3741,7 @@ type ShutdownResponse struct {
 
 func (x *ShutdownResponse) Reset() {
 	*x = ShutdownResponse{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[48]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3213,7 +3753,7 @@ func (x *ShutdownResponse) String() string {
 func (*ShutdownResponse) ProtoMessage() {}
 
 func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[48]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3226,7 +3766,7 @@ func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownResponse.ProtoReflect.Descriptor instead.
 func (*ShutdownResponse) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{48}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{57}
 }
 
 var File_runtime_runtimepb_runtime_proto protoreflect.FileDescriptor
@@ -3469,7 +4009,43 @@ const file_runtime_runtimepb_runtime_proto_rawDesc = "" +
 	"\n" +
 	"Inspection\x128\n" +
 	"\binstance\x18\x01 \x01(\v2\x1c.stead.runtime.v1.InstanceIDR\binstance\x12\x16\n" +
-	"\x06halted\x18\x02 \x01(\tR\x06halted\"\x11\n" +
+	"\x06halted\x18\x02 \x01(\tR\x06halted\"\x7f\n" +
+	"\x0eConnectRequest\x121\n" +
+	"\x04open\x18\x01 \x01(\v2\x1d.stead.runtime.v1.ConnectOpenR\x04open\x12\x12\n" +
+	"\x04data\x18\x02 \x01(\fR\x04data\x12\x10\n" +
+	"\x03eof\x18\x03 \x01(\bR\x03eof\x12\x14\n" +
+	"\x05close\x18\x04 \x01(\bR\x05close\"G\n" +
+	"\vConnectOpen\x12$\n" +
+	"\x02id\x18\x01 \x01(\v2\x14.stead.runtime.v1.IDR\x02id\x12\x12\n" +
+	"\x04port\x18\x02 \x01(\fR\x04port\"7\n" +
+	"\x0fConnectResponse\x12\x12\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\x12\x10\n" +
+	"\x03eof\x18\x02 \x01(\bR\x03eof\"*\n" +
+	"\fStatsRequest\x12\x1a\n" +
+	"\binterval\x18\x01 \x01(\x03R\binterval\"=\n" +
+	"\rStatsResponse\x12,\n" +
+	"\x05stats\x18\x01 \x03(\v2\x16.stead.runtime.v1.StatR\x05stats\"\xc0\x01\n" +
+	"\x04Stat\x128\n" +
+	"\binstance\x18\x01 \x01(\v2\x1c.stead.runtime.v1.InstanceIDR\binstance\x12\x12\n" +
+	"\x04time\x18\x02 \x01(\x03R\x04time\x12\x10\n" +
+	"\x03cpu\x18\x03 \x01(\x03R\x03cpu\x12\x16\n" +
+	"\x06memory\x18\x04 \x01(\x03R\x06memory\x12\x12\n" +
+	"\x04read\x18\x05 \x01(\x03R\x04read\x12\x18\n" +
+	"\awritten\x18\x06 \x01(\x03R\awritten\x12\x12\n" +
+	"\x04pids\x18\a \x01(\x03R\x04pids\"\x8e\x01\n" +
+	"\x0ePreviewRequest\x12 \n" +
+	"\venvironment\x18\x01 \x01(\tR\venvironment\x12\x18\n" +
+	"\aproject\x18\x02 \x01(\tR\aproject\x12,\n" +
+	"\x05specs\x18\x03 \x03(\v2\x16.stead.runtime.v1.SpecR\x05specs\x12\x12\n" +
+	"\x04kind\x18\x04 \x01(\tR\x04kind\"H\n" +
+	"\x0fPreviewResponse\x125\n" +
+	"\bpreviews\x18\x01 \x03(\v2\x19.stead.runtime.v1.PreviewR\bpreviews\"w\n" +
+	"\aPreview\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
+	"\aservice\x18\x03 \x01(\tR\aservice\x12\x16\n" +
+	"\x06action\x18\x04 \x01(\tR\x06action\x12\x12\n" +
+	"\x04text\x18\x05 \x01(\fR\x04text\"\x11\n" +
 	"\x0fShutdownRequest\"\x12\n" +
 	"\x10ShutdownResponse*k\n" +
 	"\x06Stream\x12\x12\n" +
@@ -3477,7 +4053,7 @@ const file_runtime_runtimepb_runtime_proto_rawDesc = "" +
 	"\rSTREAM_STDOUT\x10\x01\x12\x11\n" +
 	"\rSTREAM_STDERR\x10\x02\x12\x13\n" +
 	"\x0fSTREAM_TERMINAL\x10\x03\x12\x12\n" +
-	"\x0eSTREAM_RUNTIME\x10\x042\xf6\a\n" +
+	"\x0eSTREAM_RUNTIME\x10\x042\xe6\t\n" +
 	"\aRuntime\x12Q\n" +
 	"\bDescribe\x12!.stead.runtime.v1.DescribeRequest\x1a\".stead.runtime.v1.DescribeResponse\x12G\n" +
 	"\x04Hold\x12\x1d.stead.runtime.v1.HoldRequest\x1a\x1e.stead.runtime.v1.HoldResponse0\x01\x12H\n" +
@@ -3490,7 +4066,10 @@ const file_runtime_runtimepb_runtime_proto_rawDesc = "" +
 	"\bTerminal\x12!.stead.runtime.v1.TerminalRequest\x1a\".stead.runtime.v1.TerminalResponse(\x010\x01\x12K\n" +
 	"\x06Listen\x12\x1f.stead.runtime.v1.ListenRequest\x1a .stead.runtime.v1.ListenResponse\x12K\n" +
 	"\x06Signal\x12\x1f.stead.runtime.v1.SignalRequest\x1a .stead.runtime.v1.SignalResponse\x12N\n" +
-	"\aInspect\x12 .stead.runtime.v1.InspectRequest\x1a!.stead.runtime.v1.InspectResponse\x12Q\n" +
+	"\aInspect\x12 .stead.runtime.v1.InspectRequest\x1a!.stead.runtime.v1.InspectResponse\x12R\n" +
+	"\aConnect\x12 .stead.runtime.v1.ConnectRequest\x1a!.stead.runtime.v1.ConnectResponse(\x010\x01\x12J\n" +
+	"\x05Stats\x12\x1e.stead.runtime.v1.StatsRequest\x1a\x1f.stead.runtime.v1.StatsResponse0\x01\x12N\n" +
+	"\aPreview\x12 .stead.runtime.v1.PreviewRequest\x1a!.stead.runtime.v1.PreviewResponse\x12Q\n" +
 	"\bShutdown\x12!.stead.runtime.v1.ShutdownRequest\x1a\".stead.runtime.v1.ShutdownResponseB8Z6github.com/stead-dev/stead/runtime/runtimepb;runtimepbb\x06proto3"
 
 var (
@@ -3506,7 +4085,7 @@ func file_runtime_runtimepb_runtime_proto_rawDescGZIP() []byte {
 }
 
 var file_runtime_runtimepb_runtime_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_runtime_runtimepb_runtime_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
+var file_runtime_runtimepb_runtime_proto_msgTypes = make([]protoimpl.MessageInfo, 59)
 var file_runtime_runtimepb_runtime_proto_goTypes = []any{
 	(Stream)(0),                 // 0: stead.runtime.v1.Stream
 	(Event_Kind)(0),             // 1: stead.runtime.v1.Event.Kind
@@ -3558,9 +4137,18 @@ var file_runtime_runtimepb_runtime_proto_goTypes = []any{
 	(*InspectRequest)(nil),      // 47: stead.runtime.v1.InspectRequest
 	(*InspectResponse)(nil),     // 48: stead.runtime.v1.InspectResponse
 	(*Inspection)(nil),          // 49: stead.runtime.v1.Inspection
-	(*ShutdownRequest)(nil),     // 50: stead.runtime.v1.ShutdownRequest
-	(*ShutdownResponse)(nil),    // 51: stead.runtime.v1.ShutdownResponse
-	nil,                         // 52: stead.runtime.v1.Started.EndpointsEntry
+	(*ConnectRequest)(nil),      // 50: stead.runtime.v1.ConnectRequest
+	(*ConnectOpen)(nil),         // 51: stead.runtime.v1.ConnectOpen
+	(*ConnectResponse)(nil),     // 52: stead.runtime.v1.ConnectResponse
+	(*StatsRequest)(nil),        // 53: stead.runtime.v1.StatsRequest
+	(*StatsResponse)(nil),       // 54: stead.runtime.v1.StatsResponse
+	(*Stat)(nil),                // 55: stead.runtime.v1.Stat
+	(*PreviewRequest)(nil),      // 56: stead.runtime.v1.PreviewRequest
+	(*PreviewResponse)(nil),     // 57: stead.runtime.v1.PreviewResponse
+	(*Preview)(nil),             // 58: stead.runtime.v1.Preview
+	(*ShutdownRequest)(nil),     // 59: stead.runtime.v1.ShutdownRequest
+	(*ShutdownResponse)(nil),    // 60: stead.runtime.v1.ShutdownResponse
+	nil,                         // 61: stead.runtime.v1.Started.EndpointsEntry
 }
 var file_runtime_runtimepb_runtime_proto_depIdxs = []int32{
 	4,  // 0: stead.runtime.v1.InstanceID.id:type_name -> stead.runtime.v1.ID
@@ -3590,7 +4178,7 @@ var file_runtime_runtimepb_runtime_proto_depIdxs = []int32{
 	31, // 24: stead.runtime.v1.Event.exit:type_name -> stead.runtime.v1.Exit
 	2,  // 25: stead.runtime.v1.GenerationStatus.phase:type_name -> stead.runtime.v1.GenerationStatus.Phase
 	6,  // 26: stead.runtime.v1.GenerationStatus.handle:type_name -> stead.runtime.v1.Handle
-	52, // 27: stead.runtime.v1.Started.endpoints:type_name -> stead.runtime.v1.Started.EndpointsEntry
+	61, // 27: stead.runtime.v1.Started.endpoints:type_name -> stead.runtime.v1.Started.EndpointsEntry
 	0,  // 28: stead.runtime.v1.LogsRequest.stream:type_name -> stead.runtime.v1.Stream
 	36, // 29: stead.runtime.v1.LogsResponse.blocks:type_name -> stead.runtime.v1.LogBlock
 	5,  // 30: stead.runtime.v1.LogBlock.instance:type_name -> stead.runtime.v1.InstanceID
@@ -3609,37 +4197,49 @@ var file_runtime_runtimepb_runtime_proto_depIdxs = []int32{
 	4,  // 43: stead.runtime.v1.InspectRequest.ids:type_name -> stead.runtime.v1.ID
 	49, // 44: stead.runtime.v1.InspectResponse.instances:type_name -> stead.runtime.v1.Inspection
 	5,  // 45: stead.runtime.v1.Inspection.instance:type_name -> stead.runtime.v1.InstanceID
-	7,  // 46: stead.runtime.v1.Runtime.Describe:input_type -> stead.runtime.v1.DescribeRequest
-	9,  // 47: stead.runtime.v1.Runtime.Hold:input_type -> stead.runtime.v1.HoldRequest
-	11, // 48: stead.runtime.v1.Runtime.Start:input_type -> stead.runtime.v1.StartRequest
-	21, // 49: stead.runtime.v1.Runtime.Stop:input_type -> stead.runtime.v1.StopRequest
-	23, // 50: stead.runtime.v1.Runtime.Route:input_type -> stead.runtime.v1.RouteRequest
-	25, // 51: stead.runtime.v1.Runtime.Watch:input_type -> stead.runtime.v1.WatchRequest
-	32, // 52: stead.runtime.v1.Runtime.Forget:input_type -> stead.runtime.v1.ForgetRequest
-	34, // 53: stead.runtime.v1.Runtime.Logs:input_type -> stead.runtime.v1.LogsRequest
-	37, // 54: stead.runtime.v1.Runtime.Terminal:input_type -> stead.runtime.v1.TerminalRequest
-	42, // 55: stead.runtime.v1.Runtime.Listen:input_type -> stead.runtime.v1.ListenRequest
-	45, // 56: stead.runtime.v1.Runtime.Signal:input_type -> stead.runtime.v1.SignalRequest
-	47, // 57: stead.runtime.v1.Runtime.Inspect:input_type -> stead.runtime.v1.InspectRequest
-	50, // 58: stead.runtime.v1.Runtime.Shutdown:input_type -> stead.runtime.v1.ShutdownRequest
-	8,  // 59: stead.runtime.v1.Runtime.Describe:output_type -> stead.runtime.v1.DescribeResponse
-	10, // 60: stead.runtime.v1.Runtime.Hold:output_type -> stead.runtime.v1.HoldResponse
-	12, // 61: stead.runtime.v1.Runtime.Start:output_type -> stead.runtime.v1.StartResponse
-	22, // 62: stead.runtime.v1.Runtime.Stop:output_type -> stead.runtime.v1.StopResponse
-	24, // 63: stead.runtime.v1.Runtime.Route:output_type -> stead.runtime.v1.RouteResponse
-	26, // 64: stead.runtime.v1.Runtime.Watch:output_type -> stead.runtime.v1.WatchResponse
-	33, // 65: stead.runtime.v1.Runtime.Forget:output_type -> stead.runtime.v1.ForgetResponse
-	35, // 66: stead.runtime.v1.Runtime.Logs:output_type -> stead.runtime.v1.LogsResponse
-	40, // 67: stead.runtime.v1.Runtime.Terminal:output_type -> stead.runtime.v1.TerminalResponse
-	43, // 68: stead.runtime.v1.Runtime.Listen:output_type -> stead.runtime.v1.ListenResponse
-	46, // 69: stead.runtime.v1.Runtime.Signal:output_type -> stead.runtime.v1.SignalResponse
-	48, // 70: stead.runtime.v1.Runtime.Inspect:output_type -> stead.runtime.v1.InspectResponse
-	51, // 71: stead.runtime.v1.Runtime.Shutdown:output_type -> stead.runtime.v1.ShutdownResponse
-	59, // [59:72] is the sub-list for method output_type
-	46, // [46:59] is the sub-list for method input_type
-	46, // [46:46] is the sub-list for extension type_name
-	46, // [46:46] is the sub-list for extension extendee
-	0,  // [0:46] is the sub-list for field type_name
+	51, // 46: stead.runtime.v1.ConnectRequest.open:type_name -> stead.runtime.v1.ConnectOpen
+	4,  // 47: stead.runtime.v1.ConnectOpen.id:type_name -> stead.runtime.v1.ID
+	55, // 48: stead.runtime.v1.StatsResponse.stats:type_name -> stead.runtime.v1.Stat
+	5,  // 49: stead.runtime.v1.Stat.instance:type_name -> stead.runtime.v1.InstanceID
+	13, // 50: stead.runtime.v1.PreviewRequest.specs:type_name -> stead.runtime.v1.Spec
+	58, // 51: stead.runtime.v1.PreviewResponse.previews:type_name -> stead.runtime.v1.Preview
+	7,  // 52: stead.runtime.v1.Runtime.Describe:input_type -> stead.runtime.v1.DescribeRequest
+	9,  // 53: stead.runtime.v1.Runtime.Hold:input_type -> stead.runtime.v1.HoldRequest
+	11, // 54: stead.runtime.v1.Runtime.Start:input_type -> stead.runtime.v1.StartRequest
+	21, // 55: stead.runtime.v1.Runtime.Stop:input_type -> stead.runtime.v1.StopRequest
+	23, // 56: stead.runtime.v1.Runtime.Route:input_type -> stead.runtime.v1.RouteRequest
+	25, // 57: stead.runtime.v1.Runtime.Watch:input_type -> stead.runtime.v1.WatchRequest
+	32, // 58: stead.runtime.v1.Runtime.Forget:input_type -> stead.runtime.v1.ForgetRequest
+	34, // 59: stead.runtime.v1.Runtime.Logs:input_type -> stead.runtime.v1.LogsRequest
+	37, // 60: stead.runtime.v1.Runtime.Terminal:input_type -> stead.runtime.v1.TerminalRequest
+	42, // 61: stead.runtime.v1.Runtime.Listen:input_type -> stead.runtime.v1.ListenRequest
+	45, // 62: stead.runtime.v1.Runtime.Signal:input_type -> stead.runtime.v1.SignalRequest
+	47, // 63: stead.runtime.v1.Runtime.Inspect:input_type -> stead.runtime.v1.InspectRequest
+	50, // 64: stead.runtime.v1.Runtime.Connect:input_type -> stead.runtime.v1.ConnectRequest
+	53, // 65: stead.runtime.v1.Runtime.Stats:input_type -> stead.runtime.v1.StatsRequest
+	56, // 66: stead.runtime.v1.Runtime.Preview:input_type -> stead.runtime.v1.PreviewRequest
+	59, // 67: stead.runtime.v1.Runtime.Shutdown:input_type -> stead.runtime.v1.ShutdownRequest
+	8,  // 68: stead.runtime.v1.Runtime.Describe:output_type -> stead.runtime.v1.DescribeResponse
+	10, // 69: stead.runtime.v1.Runtime.Hold:output_type -> stead.runtime.v1.HoldResponse
+	12, // 70: stead.runtime.v1.Runtime.Start:output_type -> stead.runtime.v1.StartResponse
+	22, // 71: stead.runtime.v1.Runtime.Stop:output_type -> stead.runtime.v1.StopResponse
+	24, // 72: stead.runtime.v1.Runtime.Route:output_type -> stead.runtime.v1.RouteResponse
+	26, // 73: stead.runtime.v1.Runtime.Watch:output_type -> stead.runtime.v1.WatchResponse
+	33, // 74: stead.runtime.v1.Runtime.Forget:output_type -> stead.runtime.v1.ForgetResponse
+	35, // 75: stead.runtime.v1.Runtime.Logs:output_type -> stead.runtime.v1.LogsResponse
+	40, // 76: stead.runtime.v1.Runtime.Terminal:output_type -> stead.runtime.v1.TerminalResponse
+	43, // 77: stead.runtime.v1.Runtime.Listen:output_type -> stead.runtime.v1.ListenResponse
+	46, // 78: stead.runtime.v1.Runtime.Signal:output_type -> stead.runtime.v1.SignalResponse
+	48, // 79: stead.runtime.v1.Runtime.Inspect:output_type -> stead.runtime.v1.InspectResponse
+	52, // 80: stead.runtime.v1.Runtime.Connect:output_type -> stead.runtime.v1.ConnectResponse
+	54, // 81: stead.runtime.v1.Runtime.Stats:output_type -> stead.runtime.v1.StatsResponse
+	57, // 82: stead.runtime.v1.Runtime.Preview:output_type -> stead.runtime.v1.PreviewResponse
+	60, // 83: stead.runtime.v1.Runtime.Shutdown:output_type -> stead.runtime.v1.ShutdownResponse
+	68, // [68:84] is the sub-list for method output_type
+	52, // [52:68] is the sub-list for method input_type
+	52, // [52:52] is the sub-list for extension type_name
+	52, // [52:52] is the sub-list for extension extendee
+	0,  // [0:52] is the sub-list for field type_name
 }
 
 func init() { file_runtime_runtimepb_runtime_proto_init() }
@@ -3653,7 +4253,7 @@ func file_runtime_runtimepb_runtime_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_runtime_runtimepb_runtime_proto_rawDesc), len(file_runtime_runtimepb_runtime_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   50,
+			NumMessages:   59,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

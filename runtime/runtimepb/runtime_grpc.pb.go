@@ -39,6 +39,9 @@ const (
 	Runtime_Listen_FullMethodName   = "/stead.runtime.v1.Runtime/Listen"
 	Runtime_Signal_FullMethodName   = "/stead.runtime.v1.Runtime/Signal"
 	Runtime_Inspect_FullMethodName  = "/stead.runtime.v1.Runtime/Inspect"
+	Runtime_Connect_FullMethodName  = "/stead.runtime.v1.Runtime/Connect"
+	Runtime_Stats_FullMethodName    = "/stead.runtime.v1.Runtime/Stats"
+	Runtime_Preview_FullMethodName  = "/stead.runtime.v1.Runtime/Preview"
 	Runtime_Shutdown_FullMethodName = "/stead.runtime.v1.Runtime/Shutdown"
 )
 
@@ -64,6 +67,13 @@ type RuntimeClient interface {
 	Listen(ctx context.Context, in *ListenRequest, opts ...grpc.CallOption) (*ListenResponse, error)
 	Signal(ctx context.Context, in *SignalRequest, opts ...grpc.CallOption) (*SignalResponse, error)
 	Inspect(ctx context.Context, in *InspectRequest, opts ...grpc.CallOption) (*InspectResponse, error)
+	// Connect: the first message of the client has open set, the first of the
+	// runtime is empty and says that there is a connection. Each side's eof is
+	// the end of its bytes, not of the stream: that ends when both have sent
+	// one, or when the client closes.
+	Connect(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ConnectRequest, ConnectResponse], error)
+	Stats(ctx context.Context, in *StatsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[StatsResponse], error)
+	Preview(ctx context.Context, in *PreviewRequest, opts ...grpc.CallOption) (*PreviewResponse, error)
 	// Shutdown is answered when all processes are gone; then the runtime ends.
 	Shutdown(ctx context.Context, in *ShutdownRequest, opts ...grpc.CallOption) (*ShutdownResponse, error)
 }
@@ -226,6 +236,48 @@ func (c *runtimeClient) Inspect(ctx context.Context, in *InspectRequest, opts ..
 	return out, nil
 }
 
+func (c *runtimeClient) Connect(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ConnectRequest, ConnectResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Runtime_ServiceDesc.Streams[4], Runtime_Connect_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ConnectRequest, ConnectResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Runtime_ConnectClient = grpc.BidiStreamingClient[ConnectRequest, ConnectResponse]
+
+func (c *runtimeClient) Stats(ctx context.Context, in *StatsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[StatsResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Runtime_ServiceDesc.Streams[5], Runtime_Stats_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[StatsRequest, StatsResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Runtime_StatsClient = grpc.ServerStreamingClient[StatsResponse]
+
+func (c *runtimeClient) Preview(ctx context.Context, in *PreviewRequest, opts ...grpc.CallOption) (*PreviewResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PreviewResponse)
+	err := c.cc.Invoke(ctx, Runtime_Preview_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *runtimeClient) Shutdown(ctx context.Context, in *ShutdownRequest, opts ...grpc.CallOption) (*ShutdownResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ShutdownResponse)
@@ -258,6 +310,13 @@ type RuntimeServer interface {
 	Listen(context.Context, *ListenRequest) (*ListenResponse, error)
 	Signal(context.Context, *SignalRequest) (*SignalResponse, error)
 	Inspect(context.Context, *InspectRequest) (*InspectResponse, error)
+	// Connect: the first message of the client has open set, the first of the
+	// runtime is empty and says that there is a connection. Each side's eof is
+	// the end of its bytes, not of the stream: that ends when both have sent
+	// one, or when the client closes.
+	Connect(grpc.BidiStreamingServer[ConnectRequest, ConnectResponse]) error
+	Stats(*StatsRequest, grpc.ServerStreamingServer[StatsResponse]) error
+	Preview(context.Context, *PreviewRequest) (*PreviewResponse, error)
 	// Shutdown is answered when all processes are gone; then the runtime ends.
 	Shutdown(context.Context, *ShutdownRequest) (*ShutdownResponse, error)
 	mustEmbedUnimplementedRuntimeServer()
@@ -305,6 +364,15 @@ func (UnimplementedRuntimeServer) Signal(context.Context, *SignalRequest) (*Sign
 }
 func (UnimplementedRuntimeServer) Inspect(context.Context, *InspectRequest) (*InspectResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Inspect not implemented")
+}
+func (UnimplementedRuntimeServer) Connect(grpc.BidiStreamingServer[ConnectRequest, ConnectResponse]) error {
+	return status.Error(codes.Unimplemented, "method Connect not implemented")
+}
+func (UnimplementedRuntimeServer) Stats(*StatsRequest, grpc.ServerStreamingServer[StatsResponse]) error {
+	return status.Error(codes.Unimplemented, "method Stats not implemented")
+}
+func (UnimplementedRuntimeServer) Preview(context.Context, *PreviewRequest) (*PreviewResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Preview not implemented")
 }
 func (UnimplementedRuntimeServer) Shutdown(context.Context, *ShutdownRequest) (*ShutdownResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Shutdown not implemented")
@@ -514,6 +582,42 @@ func _Runtime_Inspect_Handler(srv interface{}, ctx context.Context, dec func(int
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Runtime_Connect_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(RuntimeServer).Connect(&grpc.GenericServerStream[ConnectRequest, ConnectResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Runtime_ConnectServer = grpc.BidiStreamingServer[ConnectRequest, ConnectResponse]
+
+func _Runtime_Stats_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(StatsRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(RuntimeServer).Stats(m, &grpc.GenericServerStream[StatsRequest, StatsResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Runtime_StatsServer = grpc.ServerStreamingServer[StatsResponse]
+
+func _Runtime_Preview_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PreviewRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RuntimeServer).Preview(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Runtime_Preview_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RuntimeServer).Preview(ctx, req.(*PreviewRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Runtime_Shutdown_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ShutdownRequest)
 	if err := dec(in); err != nil {
@@ -572,6 +676,10 @@ var Runtime_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _Runtime_Inspect_Handler,
 		},
 		{
+			MethodName: "Preview",
+			Handler:    _Runtime_Preview_Handler,
+		},
+		{
 			MethodName: "Shutdown",
 			Handler:    _Runtime_Shutdown_Handler,
 		},
@@ -597,6 +705,17 @@ var Runtime_ServiceDesc = grpc.ServiceDesc{
 			Handler:       _Runtime_Terminal_Handler,
 			ServerStreams: true,
 			ClientStreams: true,
+		},
+		{
+			StreamName:    "Connect",
+			Handler:       _Runtime_Connect_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "Stats",
+			Handler:       _Runtime_Stats_Handler,
+			ServerStreams: true,
 		},
 	},
 	Metadata: "runtime/runtimepb/runtime.proto",

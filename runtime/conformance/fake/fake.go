@@ -5,7 +5,8 @@
 //
 // It keeps the contract's promises as far as no process is needed for them:
 // numbered events with the present and Synced, redelivery until Forget, restart
-// policies with their delays, logs, a terminal that echoes. Its timers are
+// policies with their delays, logs, a terminal that echoes, connections to
+// what the script serves, statistics that the script makes up. Its timers are
 // ordinary ones, so it can be used inside testing/synctest. All methods may be
 // called concurrently.
 package fake
@@ -32,6 +33,14 @@ type Act struct {
 	ExitIn time.Duration // so long after its start
 
 	Stubborn bool // only SIGKILL ends it: Stop takes its whole grace
+
+	// Serve is the service's end of one connection, which is closed when it
+	// returns. Nil: what comes is sent back.
+	Serve func(port string, conn runtime.Conn)
+
+	// Usage is what the instance has used at this age; its Instance and Time
+	// are filled in. Nil: one core, one MiB, one process.
+	Usage func(age time.Duration) runtime.Stat
 }
 
 // Script decides what an instance does when it is started.
@@ -43,6 +52,9 @@ type Options struct {
 	Build, Nonce string
 	PID          int
 	Capabilities []string
+
+	// Preview answers Preview. Nil: Unsupported.
+	Preview func(runtime.PreviewRequest) ([]runtime.Preview, error)
 }
 
 // Call is one call that was made.
@@ -55,6 +67,7 @@ type Call struct {
 	Sockets  []runtime.Socket    // Listen
 	Signal   string              // Signal
 	IDs      []runtime.ID        // Inspect
+	Port     string              // Connect
 }
 
 // Runtime is the fake.
@@ -72,6 +85,9 @@ type Runtime struct {
 	shut        bool
 	bound       map[string]bool                 // addresses of sockets
 	refused     map[string]runtime.SocketStatus // by address
+	routed      map[runtime.ID]uint64           // number by ID without it
+	connections int                             // so far
+	measured    int                             // see Measurements
 }
 
 // New returns a runtime in which nothing runs.
@@ -82,7 +98,7 @@ func New(o Options) *Runtime {
 	return &Runtime{
 		options: o, generations: map[runtime.ID]*generation{}, watchers: map[*watcher]bool{},
 		grown: make(chan struct{}), lastPID: 1000,
-		bound: map[string]bool{}, refused: map[string]runtime.SocketStatus{},
+		bound: map[string]bool{}, refused: map[string]runtime.SocketStatus{}, routed: map[runtime.ID]uint64{},
 	}
 }
 
@@ -210,6 +226,7 @@ func (r *Runtime) Route(ctx context.Context, id runtime.ID) error {
 	if r.generations[id] == nil {
 		return fmt.Errorf("route %s: %w", id.Label(), runtime.NotFound)
 	}
+	r.routed[serviceOf(id)] = id.Number
 	return nil
 }
 
