@@ -60,11 +60,21 @@ type LoadRequest struct {
 	Taken func(project, service, port string, number int) string
 	// Sources, when set, are read instead of the manifest's files.
 	Sources map[string]string
-	// Apply says that what is read is to be made true if it can be, and Agreed
-	// to what the user has agreed for that: see UpRequest.
-	Apply  bool
-	Agreed string
+	// Purpose is what the manifest is read for, and Agreed what the user has
+	// agreed to for that: see UpRequest.
+	Purpose Purpose
+	Agreed  string
 }
+
+// Purpose is what a manifest is read for.
+type Purpose int
+
+// The purposes.
+const (
+	PurposeCheck Purpose = iota // nothing follows from it
+	PurposeLook                 // the runtime is asked what it would do
+	PurposeApply                // it is made true
+)
 
 // Loaded is a manifest that was read.
 type Loaded struct {
@@ -72,6 +82,9 @@ type Loaded struct {
 	Order    []string // all services, dependencies first
 	Wanted   []string // what LoadRequest.Services and Profiles select
 	Warnings []runtime.Diagnostic
+	// Elsewhere says that services run at another place than they did: what
+	// ran once has done so there.
+	Elsewhere bool
 }
 
 // shownName returns a name for p that no other project has.

@@ -41,7 +41,7 @@ func (d *Daemon) Up(ctx context.Context, req UpRequest) (UpResult, error) {
 		return UpResult{}, err
 	}
 	defer release()
-	loaded, err := d.read(ctx, req, inherited.Environment, true)
+	loaded, err := d.read(ctx, req, inherited.Environment, PurposeApply)
 	if err != nil {
 		return UpResult{}, err
 	}
@@ -56,22 +56,46 @@ func (d *Daemon) Up(ctx context.Context, req UpRequest) (UpResult, error) {
 		dr.events = append(dr.events,
 			supervisor.Applied{Environment: d.environment, Project: p.ID, Plans: plans(p)},
 			supervisor.Wanted{Names: d.names(p.ID, loaded.Wanted), All: len(req.Services) == 0, Up: true, Keep: req.Keep})
+		if again := d.completed(p.ID, result.Services); loaded.Elsewhere && len(again) > 0 {
+			dr.events = append(dr.events, supervisor.Restarted{Names: again})
+		}
 		dr.note(Event{Project: p.ID, Kind: EventRequest, Text: "up " + strings.Join(result.Services, " ")})
 		return nil
 	})
 	if err == nil {
 		d.awaitOpened(ctx)
 	}
+	if err == nil && d.environment != Local {
+		_, _ = d.runtime(ctx) // one that has just been chosen is not there yet; if it never is, the present says so
+	}
 	return result, err
+}
+
+// completed are those of some services that ran once, in the loop's state.
+func (d *Daemon) completed(project string, services []string) []supervisor.Name {
+	return slices.DeleteFunc(d.names(project, services), func(n supervisor.Name) bool {
+		s, ok := d.state.Services[n]
+		return !ok || s.Phase() != supervisor.PhaseCompleted
+	})
 }
 
 // Check reads a manifest and changes nothing. What a login shell would add to
 // the caller's environment is taken from the last time it was asked: editors
 // check on every save.
 func (d *Daemon) Check(ctx context.Context, req UpRequest) (Loaded, error) {
-	file, err := d.file(req)
+	environment, err := d.remembered(req)
 	if err != nil {
 		return Loaded{}, err
+	}
+	return d.read(ctx, req, environment, PurposeCheck)
+}
+
+// remembered is the caller's environment with what the login shell had to add
+// when it was asked last.
+func (d *Daemon) remembered(req UpRequest) ([]string, error) {
+	file, err := d.file(req)
+	if err != nil {
+		return nil, err
 	}
 	environment := req.Environment
 	for _, p := range d.Present().Projects {
@@ -79,14 +103,14 @@ func (d *Daemon) Check(ctx context.Context, req UpRequest) (Loaded, error) {
 			environment = withShell(environment, p)
 		}
 	}
-	return d.read(ctx, req, environment, false)
+	return environment, nil
 }
 
-func (d *Daemon) read(ctx context.Context, req UpRequest, environment []string, apply bool) (Loaded, error) {
+func (d *Daemon) read(ctx context.Context, req UpRequest, environment []string, why Purpose) (Loaded, error) {
 	return d.load(ctx, LoadRequest{
 		Directory: req.Directory, File: req.File, Environment: environment,
 		Profiles: req.Profiles, Services: req.Services, AutoPort: d.autoPort, Taken: d.taken(), Gateway: d.gateways != nil,
-		Apply: apply, Agreed: req.Agreed,
+		Purpose: why, Agreed: req.Agreed,
 	})
 }
 

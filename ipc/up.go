@@ -23,6 +23,7 @@ func (h handlers) Up(ctx context.Context, req *steadpb.UpRequest) (*steadpb.UpRe
 		Profiles:    req.GetProfiles(),
 		Keep:        req.GetKeep(),
 		Environment: req.GetEnvironment(),
+		Agreed:      req.GetAgreed(),
 	})
 	if err != nil {
 		return nil, err

@@ -18,11 +18,13 @@ type backend struct {
 	d       *daemon.Daemon
 	home    ipc.Home
 	started time.Time
+	where   *place // nil: at home
 }
 
 var (
 	_ ipc.Backend   = backend{}
 	_ ipc.Inspector = backend{}
+	_ ipc.Previewer = backend{}
 )
 
 func (b backend) Describe(ctx context.Context) ipc.Description {
@@ -35,7 +37,7 @@ func (b backend) Describe(ctx context.Context) ipc.Description {
 func upRequest(req ipc.UpRequest) daemon.UpRequest {
 	return daemon.UpRequest{
 		Directory: req.Directory, File: req.File, Services: req.Services,
-		Profiles: req.Profiles, Keep: req.Keep, Environment: req.Environment,
+		Profiles: req.Profiles, Keep: req.Keep, Environment: req.Environment, Agreed: req.Agreed,
 	}
 }
 
@@ -104,7 +106,7 @@ func convert(p *daemon.Present) *ipc.Present {
 	for name, s := range p.State.Services {
 		service := p.Projects[name.Project].Services[name.Service]
 		spec := service.Spec
-		if len(service.Published) > 0 {
+		if len(service.Published) > 0 || name.Environment != daemon.Local {
 			out.URLs[name] = service.URLs
 		}
 		if g, ok := s.Current(); ok {

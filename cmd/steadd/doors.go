@@ -47,7 +47,7 @@ func gateways(home ipc.Home, log *slog.Logger) (*daemon.Gateways, error) {
 	plan := supervisor.Plan{Revision: spec.Hash(), Reload: supervisor.ReloadOverlap, Replicas: 1}
 	return &daemon.Gateways{
 		Project: daemon.Project{
-			ID: project, Name: project, Shown: project, Directory: home.State, Environment: runtimeEnvironment(),
+			ID: project, Name: project, Shown: project, Directory: home.State, Environment: runtimeEnvironment(home),
 			Services: map[string]daemon.Service{service: {Name: service, Plan: plan, Spec: spec}},
 		},
 		Dial: func(generation uint64) daemon.Gateway {

@@ -24,6 +24,11 @@ func load(_ context.Context, req daemon.LoadRequest) (daemon.Loaded, error) {
 	if err != nil {
 		return daemon.Loaded{}, err
 	}
+	return loaded(p, warnings, req)
+}
+
+// loaded is a manifest in the daemon's words.
+func loaded(p *manifest.Project, warnings []runtime.Diagnostic, req daemon.LoadRequest) (daemon.Loaded, error) {
 	wanted, err := p.Wanted(req.Services, req.Profiles)
 	if err != nil {
 		return daemon.Loaded{}, err

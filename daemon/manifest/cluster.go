@@ -201,9 +201,6 @@ func (s *draft) plain(n *yaml.Node) any {
 	return text
 }
 
-// host is the name by which others of the project reach a service.
-func host(service string) string { return label(service) }
-
 // packed is the command of a build for the target: for its platform, or once
 // for each of several, whose programs are told apart by their names.
 func (s *draft) packed(command []string) []string {

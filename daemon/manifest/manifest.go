@@ -63,7 +63,8 @@ type Request struct {
 // Project is a manifest, resolved. It survives encoding as JSON.
 type Project struct {
 	// ID is Name, a hyphen, and the first 8 hex digits of the SHA-256 of
-	// Directory, so two checkouts never share one. It has no slash in it.
+	// Directory, so two checkouts never share one; with a Target it is Name
+	// alone, as they share that. It has no slash in it.
 	ID        string
 	Name      string // the manifest's, else the directory's made valid
 	Directory string // of the manifest, with symbolic links resolved

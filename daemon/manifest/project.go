@@ -49,9 +49,10 @@ func (d *document) project(req Request) *Project {
 		p.Environments = append(p.Environments, e.Target)
 	}
 	if !d.atHome() {
-		root = d.aim(root, environments, req)
+		root = d.aim(root, environments)
 		keys = d.known(root, "the manifest", projectKeys, projectLater)
 		p.Target = d.target
+		p.ID = p.Name // the namespace's: others may apply it from elsewhere
 	}
 	drafts := d.drafts(p, root, keys)
 	d.relate(drafts)

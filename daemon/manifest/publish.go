@@ -152,7 +152,7 @@ func (s *draft) url(p port) string {
 	}
 	at := "127.0.0.1"
 	if s.target != nil {
-		at = host(s.name)
+		at = runtime.HostName(s.name)
 	}
 	return scheme + "://" + at + ":" + strconv.Itoa(p.Number)
 }

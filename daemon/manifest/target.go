@@ -2,7 +2,6 @@ package manifest
 
 import (
 	"maps"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,7 +14,7 @@ import (
 type Target struct {
 	Name       string
 	Runtime    string   // "kubernetes"
-	Kubeconfig string   // absolute; empty: what the caller's KUBECONFIG names, else the usual place
+	Kubeconfig string   // absolute; empty: what KUBECONFIG names, else the usual place
 	Context    string   // of the kubeconfig; empty: its current one
 	Namespace  string   // a DNS label
 	Registry   string   // where images are pushed to; empty: nowhere
@@ -136,7 +135,7 @@ func label(name string) string {
 
 // aim makes one of the environments the target: what it says of services, and
 // of their environment, is merged into root by the rules of an override.
-func (d *document) aim(root *yaml.Node, all []environment, req Request) *yaml.Node {
+func (d *document) aim(root *yaml.Node, all []environment) *yaml.Node {
 	name := d.aimed
 	i := slices.IndexFunc(all, func(e environment) bool { return e.Name == name })
 	if i < 0 {
@@ -153,9 +152,6 @@ func (d *document) aim(root *yaml.Node, all []environment, req Request) *yaml.No
 	}
 	e := all[i]
 	d.target = &e.Target
-	if e.Kubeconfig == "" {
-		d.target.Kubeconfig = firstKubeconfig(callers(req.Environment).values["KUBECONFIG"])
-	}
 	fields := d.fields(root, "the manifest")
 	for i, f := range fields {
 		if f.key.Value == "services" && f.value.Kind == yaml.MappingNode {
@@ -163,15 +159,6 @@ func (d *document) aim(root *yaml.Node, all []environment, req Request) *yaml.No
 		}
 	}
 	return mapping(root, fields)
-}
-
-// firstKubeconfig is the only file that a KUBECONFIG names, "" when it names
-// several: they are for whoever reads them to merge.
-func firstKubeconfig(list string) string {
-	if list == "" || strings.ContainsRune(list, filepath.ListSeparator) || !filepath.IsAbs(list) {
-		return ""
-	}
-	return list
 }
 
 // overridden are the services with what an environment says of all, and then

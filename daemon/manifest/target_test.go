@@ -113,7 +113,7 @@ func TestTarget(t *testing.T) {
 // TestTargetAlone looks at what an environment leaves to defaults.
 func TestTargetAlone(t *testing.T) {
 	p := loadFor(t, "dev", strings.Replace(clustered, "command: postgres -D ./data", "command: postgres\n    image: {base: postgres}", 1))
-	want := Target{Name: "dev", Runtime: RuntimeKubernetes, Kubeconfig: "/home/me/kube", Namespace: "mine", Load: "ctr -n k8s.io images import -", Watch: true}
+	want := Target{Name: "dev", Runtime: RuntimeKubernetes, Namespace: "mine", Load: "ctr -n k8s.io images import -", Watch: true}
 	if diff := cmp.Diff(&want, p.Target); diff != "" {
 		t.Errorf("target (-want +got):\n%s", diff)
 	}

@@ -253,6 +253,7 @@ type UpRequest struct {
 	Keep          bool                   `protobuf:"varint,4,opt,name=keep,proto3" json:"keep,omitempty"`              // -d: comes back after a reboot
 	Environment   []string               `protobuf:"bytes,5,rep,name=environment,proto3" json:"environment,omitempty"` // KEY=VALUE: the caller's, inherited by the services
 	Profiles      []string               `protobuf:"bytes,6,rep,name=profiles,proto3" json:"profiles,omitempty"`
+	Agreed        string                 `protobuf:"bytes,7,opt,name=agreed,proto3" json:"agreed,omitempty"` // in another environment: the context that the user has agreed to deploy to
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -327,6 +328,13 @@ func (x *UpRequest) GetProfiles() []string {
 		return x.Profiles
 	}
 	return nil
+}
+
+func (x *UpRequest) GetAgreed() string {
+	if x != nil {
+		return x.Agreed
+	}
+	return ""
 }
 
 type UpResponse struct {
@@ -2755,6 +2763,438 @@ func (x *TerminalExit) GetError() string {
 	return ""
 }
 
+type PreviewRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Directory     string                 `protobuf:"bytes,1,opt,name=directory,proto3" json:"directory,omitempty"`
+	File          string                 `protobuf:"bytes,2,opt,name=file,proto3" json:"file,omitempty"`
+	Services      []string               `protobuf:"bytes,3,rep,name=services,proto3" json:"services,omitempty"` // empty: all that no profile keeps back
+	Profiles      []string               `protobuf:"bytes,4,rep,name=profiles,proto3" json:"profiles,omitempty"`
+	Environment   []string               `protobuf:"bytes,5,rep,name=environment,proto3" json:"environment,omitempty"` // KEY=VALUE: the caller's
+	Kind          string                 `protobuf:"bytes,6,opt,name=kind,proto3" json:"kind,omitempty"`               // "render", "diff", "remove" (of what is there: no manifest is read), "image", "build"
+	Agreed        string                 `protobuf:"bytes,7,opt,name=agreed,proto3" json:"agreed,omitempty"`           // as in UpRequest, for "image"
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewRequest) Reset() {
+	*x = PreviewRequest{}
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewRequest) ProtoMessage() {}
+
+func (x *PreviewRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewRequest.ProtoReflect.Descriptor instead.
+func (*PreviewRequest) Descriptor() ([]byte, []int) {
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *PreviewRequest) GetDirectory() string {
+	if x != nil {
+		return x.Directory
+	}
+	return ""
+}
+
+func (x *PreviewRequest) GetFile() string {
+	if x != nil {
+		return x.File
+	}
+	return ""
+}
+
+func (x *PreviewRequest) GetServices() []string {
+	if x != nil {
+		return x.Services
+	}
+	return nil
+}
+
+func (x *PreviewRequest) GetProfiles() []string {
+	if x != nil {
+		return x.Profiles
+	}
+	return nil
+}
+
+func (x *PreviewRequest) GetEnvironment() []string {
+	if x != nil {
+		return x.Environment
+	}
+	return nil
+}
+
+func (x *PreviewRequest) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *PreviewRequest) GetAgreed() string {
+	if x != nil {
+		return x.Agreed
+	}
+	return ""
+}
+
+type PreviewResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Objects       []*PreviewObject       `protobuf:"bytes,1,rep,name=objects,proto3" json:"objects,omitempty"`
+	Built         []string               `protobuf:"bytes,2,rep,name=built,proto3" json:"built,omitempty"` // services whose build was run
+	Warnings      []*Diagnostic          `protobuf:"bytes,3,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewResponse) Reset() {
+	*x = PreviewResponse{}
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewResponse) ProtoMessage() {}
+
+func (x *PreviewResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewResponse.ProtoReflect.Descriptor instead.
+func (*PreviewResponse) Descriptor() ([]byte, []int) {
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *PreviewResponse) GetObjects() []*PreviewObject {
+	if x != nil {
+		return x.Objects
+	}
+	return nil
+}
+
+func (x *PreviewResponse) GetBuilt() []string {
+	if x != nil {
+		return x.Built
+	}
+	return nil
+}
+
+func (x *PreviewResponse) GetWarnings() []*Diagnostic {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+type PreviewObject struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"` // "Deployment", "Image"
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Service       string                 `protobuf:"bytes,3,opt,name=service,proto3" json:"service,omitempty"` // empty: the project's
+	Action        string                 `protobuf:"bytes,4,opt,name=action,proto3" json:"action,omitempty"`   // "create", "change", "remove", "none"; empty for render
+	Text          string                 `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`       // render: YAML; diff: lines with + and -; image: the digest
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewObject) Reset() {
+	*x = PreviewObject{}
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewObject) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewObject) ProtoMessage() {}
+
+func (x *PreviewObject) ProtoReflect() protoreflect.Message {
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewObject.ProtoReflect.Descriptor instead.
+func (*PreviewObject) Descriptor() ([]byte, []int) {
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *PreviewObject) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *PreviewObject) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *PreviewObject) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *PreviewObject) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
+func (x *PreviewObject) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+type EnvironmentsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Directory     string                 `protobuf:"bytes,1,opt,name=directory,proto3" json:"directory,omitempty"`
+	File          string                 `protobuf:"bytes,2,opt,name=file,proto3" json:"file,omitempty"`
+	Environment   []string               `protobuf:"bytes,3,rep,name=environment,proto3" json:"environment,omitempty"` // KEY=VALUE: the caller's
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EnvironmentsRequest) Reset() {
+	*x = EnvironmentsRequest{}
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EnvironmentsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EnvironmentsRequest) ProtoMessage() {}
+
+func (x *EnvironmentsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EnvironmentsRequest.ProtoReflect.Descriptor instead.
+func (*EnvironmentsRequest) Descriptor() ([]byte, []int) {
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *EnvironmentsRequest) GetDirectory() string {
+	if x != nil {
+		return x.Directory
+	}
+	return ""
+}
+
+func (x *EnvironmentsRequest) GetFile() string {
+	if x != nil {
+		return x.File
+	}
+	return ""
+}
+
+func (x *EnvironmentsRequest) GetEnvironment() []string {
+	if x != nil {
+		return x.Environment
+	}
+	return nil
+}
+
+type EnvironmentsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Environments  []*Environment         `protobuf:"bytes,1,rep,name=environments,proto3" json:"environments,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EnvironmentsResponse) Reset() {
+	*x = EnvironmentsResponse{}
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EnvironmentsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EnvironmentsResponse) ProtoMessage() {}
+
+func (x *EnvironmentsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EnvironmentsResponse.ProtoReflect.Descriptor instead.
+func (*EnvironmentsResponse) Descriptor() ([]byte, []int) {
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *EnvironmentsResponse) GetEnvironments() []*Environment {
+	if x != nil {
+		return x.Environments
+	}
+	return nil
+}
+
+type Environment struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Runtime       string                 `protobuf:"bytes,2,opt,name=runtime,proto3" json:"runtime,omitempty"` // "process", "kubernetes"
+	Context       string                 `protobuf:"bytes,3,opt,name=context,proto3" json:"context,omitempty"` // as the manifest has it; of the environment of this daemon: the one that is used
+	Namespace     string                 `protobuf:"bytes,4,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	Kubeconfig    string                 `protobuf:"bytes,5,opt,name=kubeconfig,proto3" json:"kubeconfig,omitempty"`
+	Registry      string                 `protobuf:"bytes,6,opt,name=registry,proto3" json:"registry,omitempty"`
+	Watch         bool                   `protobuf:"varint,7,opt,name=watch,proto3" json:"watch,omitempty"`
+	Agreed        bool                   `protobuf:"varint,8,opt,name=agreed,proto3" json:"agreed,omitempty"` // of the environment of this daemon: up needs no word of the user
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Environment) Reset() {
+	*x = Environment{}
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Environment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Environment) ProtoMessage() {}
+
+func (x *Environment) ProtoReflect() protoreflect.Message {
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Environment.ProtoReflect.Descriptor instead.
+func (*Environment) Descriptor() ([]byte, []int) {
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *Environment) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Environment) GetRuntime() string {
+	if x != nil {
+		return x.Runtime
+	}
+	return ""
+}
+
+func (x *Environment) GetContext() string {
+	if x != nil {
+		return x.Context
+	}
+	return ""
+}
+
+func (x *Environment) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *Environment) GetKubeconfig() string {
+	if x != nil {
+		return x.Kubeconfig
+	}
+	return ""
+}
+
+func (x *Environment) GetRegistry() string {
+	if x != nil {
+		return x.Registry
+	}
+	return ""
+}
+
+func (x *Environment) GetWatch() bool {
+	if x != nil {
+		return x.Watch
+	}
+	return false
+}
+
+func (x *Environment) GetAgreed() bool {
+	if x != nil {
+		return x.Agreed
+	}
+	return false
+}
+
 type StopRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Services      bool                   `protobuf:"varint,1,opt,name=services,proto3" json:"services,omitempty"` // stop every service and the runtime too
@@ -2765,7 +3205,7 @@ type StopRequest struct {
 
 func (x *StopRequest) Reset() {
 	*x = StopRequest{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[35]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2777,7 +3217,7 @@ func (x *StopRequest) String() string {
 func (*StopRequest) ProtoMessage() {}
 
 func (x *StopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[35]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2790,7 +3230,7 @@ func (x *StopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopRequest.ProtoReflect.Descriptor instead.
 func (*StopRequest) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{35}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *StopRequest) GetServices() bool {
@@ -2816,7 +3256,7 @@ type StopResponse struct {
 
 func (x *StopResponse) Reset() {
 	*x = StopResponse{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[36]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2828,7 +3268,7 @@ func (x *StopResponse) String() string {
 func (*StopResponse) ProtoMessage() {}
 
 func (x *StopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[36]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2841,7 +3281,7 @@ func (x *StopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopResponse.ProtoReflect.Descriptor instead.
 func (*StopResponse) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{36}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *StopResponse) GetStopped() int32 {
@@ -2875,14 +3315,15 @@ const file_ipc_steadpb_stead_proto_rawDesc = "" +
 	"\fcapabilities\x18\x04 \x03(\tR\fcapabilities\x12\x1e\n" +
 	"\n" +
 	"goroutines\x18\x05 \x01(\x05R\n" +
-	"goroutines\"\xab\x01\n" +
+	"goroutines\"\xc3\x01\n" +
 	"\tUpRequest\x12\x1c\n" +
 	"\tdirectory\x18\x01 \x01(\tR\tdirectory\x12\x12\n" +
 	"\x04file\x18\x02 \x01(\tR\x04file\x12\x1a\n" +
 	"\bservices\x18\x03 \x03(\tR\bservices\x12\x12\n" +
 	"\x04keep\x18\x04 \x01(\bR\x04keep\x12 \n" +
 	"\venvironment\x18\x05 \x03(\tR\venvironment\x12\x1a\n" +
-	"\bprofiles\x18\x06 \x03(\tR\bprofiles\"\xa2\x01\n" +
+	"\bprofiles\x18\x06 \x03(\tR\bprofiles\x12\x16\n" +
+	"\x06agreed\x18\a \x01(\tR\x06agreed\"\xa2\x01\n" +
 	"\n" +
 	"UpResponse\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x12\n" +
@@ -3104,12 +3545,47 @@ const file_ipc_steadpb_stead_proto_rawDesc = "" +
 	"\fTerminalExit\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\x05R\x04code\x12\x16\n" +
 	"\x06signal\x18\x02 \x01(\tR\x06signal\x12\x14\n" +
-	"\x05error\x18\x03 \x01(\tR\x05error\"^\n" +
+	"\x05error\x18\x03 \x01(\tR\x05error\"\xc8\x01\n" +
+	"\x0ePreviewRequest\x12\x1c\n" +
+	"\tdirectory\x18\x01 \x01(\tR\tdirectory\x12\x12\n" +
+	"\x04file\x18\x02 \x01(\tR\x04file\x12\x1a\n" +
+	"\bservices\x18\x03 \x03(\tR\bservices\x12\x1a\n" +
+	"\bprofiles\x18\x04 \x03(\tR\bprofiles\x12 \n" +
+	"\venvironment\x18\x05 \x03(\tR\venvironment\x12\x12\n" +
+	"\x04kind\x18\x06 \x01(\tR\x04kind\x12\x16\n" +
+	"\x06agreed\x18\a \x01(\tR\x06agreed\"\x8c\x01\n" +
+	"\x0fPreviewResponse\x121\n" +
+	"\aobjects\x18\x01 \x03(\v2\x17.stead.v1.PreviewObjectR\aobjects\x12\x14\n" +
+	"\x05built\x18\x02 \x03(\tR\x05built\x120\n" +
+	"\bwarnings\x18\x03 \x03(\v2\x14.stead.v1.DiagnosticR\bwarnings\"}\n" +
+	"\rPreviewObject\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
+	"\aservice\x18\x03 \x01(\tR\aservice\x12\x16\n" +
+	"\x06action\x18\x04 \x01(\tR\x06action\x12\x12\n" +
+	"\x04text\x18\x05 \x01(\tR\x04text\"i\n" +
+	"\x13EnvironmentsRequest\x12\x1c\n" +
+	"\tdirectory\x18\x01 \x01(\tR\tdirectory\x12\x12\n" +
+	"\x04file\x18\x02 \x01(\tR\x04file\x12 \n" +
+	"\venvironment\x18\x03 \x03(\tR\venvironment\"Q\n" +
+	"\x14EnvironmentsResponse\x129\n" +
+	"\fenvironments\x18\x01 \x03(\v2\x15.stead.v1.EnvironmentR\fenvironments\"\xdd\x01\n" +
+	"\vEnvironment\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\aruntime\x18\x02 \x01(\tR\aruntime\x12\x18\n" +
+	"\acontext\x18\x03 \x01(\tR\acontext\x12\x1c\n" +
+	"\tnamespace\x18\x04 \x01(\tR\tnamespace\x12\x1e\n" +
+	"\n" +
+	"kubeconfig\x18\x05 \x01(\tR\n" +
+	"kubeconfig\x12\x1a\n" +
+	"\bregistry\x18\x06 \x01(\tR\bregistry\x12\x14\n" +
+	"\x05watch\x18\a \x01(\bR\x05watch\x12\x16\n" +
+	"\x06agreed\x18\b \x01(\bR\x06agreed\"^\n" +
 	"\vStopRequest\x12\x1a\n" +
 	"\bservices\x18\x01 \x01(\bR\bservices\x123\n" +
 	"\atimeout\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\atimeout\"(\n" +
 	"\fStopResponse\x12\x18\n" +
-	"\astopped\x18\x01 \x01(\x05R\astopped2\x97\x06\n" +
+	"\astopped\x18\x01 \x01(\x05R\astopped2\xab\a\n" +
 	"\x06Daemon\x12C\n" +
 	"\aVersion\x12\x18.stead.v1.VersionRequest\x1a\x19.stead.v1.VersionResponse\"\x03\x90\x02\x01\x12/\n" +
 	"\x02Up\x12\x13.stead.v1.UpRequest\x1a\x14.stead.v1.UpResponse\x125\n" +
@@ -3122,7 +3598,9 @@ const file_ipc_steadpb_stead_proto_rawDesc = "" +
 	"\x03Why\x12\x14.stead.v1.WhyRequest\x1a\x15.stead.v1.WhyResponse\"\x03\x90\x02\x01\x12=\n" +
 	"\x06Events\x12\x17.stead.v1.EventsRequest\x1a\x18.stead.v1.EventsResponse0\x01\x127\n" +
 	"\x04Logs\x12\x15.stead.v1.LogsRequest\x1a\x16.stead.v1.LogsResponse0\x01\x12E\n" +
-	"\bTerminal\x12\x19.stead.v1.TerminalRequest\x1a\x1a.stead.v1.TerminalResponse(\x010\x01\x125\n" +
+	"\bTerminal\x12\x19.stead.v1.TerminalRequest\x1a\x1a.stead.v1.TerminalResponse(\x010\x01\x12>\n" +
+	"\aPreview\x12\x18.stead.v1.PreviewRequest\x1a\x19.stead.v1.PreviewResponse\x12R\n" +
+	"\fEnvironments\x12\x1d.stead.v1.EnvironmentsRequest\x1a\x1e.stead.v1.EnvironmentsResponse\"\x03\x90\x02\x01\x125\n" +
 	"\x04Stop\x12\x15.stead.v1.StopRequest\x1a\x16.stead.v1.StopResponseB0Z.github.com/stead-dev/stead/ipc/steadpb;steadpbb\x06proto3"
 
 var (
@@ -3137,7 +3615,7 @@ func file_ipc_steadpb_stead_proto_rawDescGZIP() []byte {
 	return file_ipc_steadpb_stead_proto_rawDescData
 }
 
-var file_ipc_steadpb_stead_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
+var file_ipc_steadpb_stead_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
 var file_ipc_steadpb_stead_proto_goTypes = []any{
 	(*VersionRequest)(nil),        // 0: stead.v1.VersionRequest
 	(*VersionResponse)(nil),       // 1: stead.v1.VersionResponse
@@ -3174,15 +3652,21 @@ var file_ipc_steadpb_stead_proto_goTypes = []any{
 	(*TerminalSize)(nil),          // 32: stead.v1.TerminalSize
 	(*TerminalResponse)(nil),      // 33: stead.v1.TerminalResponse
 	(*TerminalExit)(nil),          // 34: stead.v1.TerminalExit
-	(*StopRequest)(nil),           // 35: stead.v1.StopRequest
-	(*StopResponse)(nil),          // 36: stead.v1.StopResponse
-	nil,                           // 37: stead.v1.Instance.EndpointsEntry
-	(*timestamppb.Timestamp)(nil), // 38: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 39: google.protobuf.Duration
+	(*PreviewRequest)(nil),        // 35: stead.v1.PreviewRequest
+	(*PreviewResponse)(nil),       // 36: stead.v1.PreviewResponse
+	(*PreviewObject)(nil),         // 37: stead.v1.PreviewObject
+	(*EnvironmentsRequest)(nil),   // 38: stead.v1.EnvironmentsRequest
+	(*EnvironmentsResponse)(nil),  // 39: stead.v1.EnvironmentsResponse
+	(*Environment)(nil),           // 40: stead.v1.Environment
+	(*StopRequest)(nil),           // 41: stead.v1.StopRequest
+	(*StopResponse)(nil),          // 42: stead.v1.StopResponse
+	nil,                           // 43: stead.v1.Instance.EndpointsEntry
+	(*timestamppb.Timestamp)(nil), // 44: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 45: google.protobuf.Duration
 }
 var file_ipc_steadpb_stead_proto_depIdxs = []int32{
 	2,  // 0: stead.v1.VersionResponse.runtime:type_name -> stead.v1.Runtime
-	38, // 1: stead.v1.VersionResponse.started:type_name -> google.protobuf.Timestamp
+	44, // 1: stead.v1.VersionResponse.started:type_name -> google.protobuf.Timestamp
 	15, // 2: stead.v1.UpResponse.warnings:type_name -> stead.v1.Diagnostic
 	5,  // 3: stead.v1.DownRequest.selection:type_name -> stead.v1.Selection
 	5,  // 4: stead.v1.RestartRequest.selection:type_name -> stead.v1.Selection
@@ -3193,62 +3677,69 @@ var file_ipc_steadpb_stead_proto_depIdxs = []int32{
 	5,  // 9: stead.v1.StatusRequest.selection:type_name -> stead.v1.Selection
 	19, // 10: stead.v1.StatusResponse.services:type_name -> stead.v1.Service
 	21, // 11: stead.v1.Service.instances:type_name -> stead.v1.Instance
-	38, // 12: stead.v1.Service.since:type_name -> google.protobuf.Timestamp
-	38, // 13: stead.v1.Service.until:type_name -> google.protobuf.Timestamp
+	44, // 12: stead.v1.Service.since:type_name -> google.protobuf.Timestamp
+	44, // 13: stead.v1.Service.until:type_name -> google.protobuf.Timestamp
 	15, // 14: stead.v1.Service.diagnostics:type_name -> stead.v1.Diagnostic
 	20, // 15: stead.v1.Service.reload:type_name -> stead.v1.Reload
-	38, // 16: stead.v1.Reload.began:type_name -> google.protobuf.Timestamp
-	38, // 17: stead.v1.Reload.built:type_name -> google.protobuf.Timestamp
-	38, // 18: stead.v1.Reload.ended:type_name -> google.protobuf.Timestamp
-	38, // 19: stead.v1.Instance.since:type_name -> google.protobuf.Timestamp
-	37, // 20: stead.v1.Instance.endpoints:type_name -> stead.v1.Instance.EndpointsEntry
+	44, // 16: stead.v1.Reload.began:type_name -> google.protobuf.Timestamp
+	44, // 17: stead.v1.Reload.built:type_name -> google.protobuf.Timestamp
+	44, // 18: stead.v1.Reload.ended:type_name -> google.protobuf.Timestamp
+	44, // 19: stead.v1.Instance.since:type_name -> google.protobuf.Timestamp
+	43, // 20: stead.v1.Instance.endpoints:type_name -> stead.v1.Instance.EndpointsEntry
 	5,  // 21: stead.v1.WhyRequest.selection:type_name -> stead.v1.Selection
 	15, // 22: stead.v1.WhyResponse.diagnostics:type_name -> stead.v1.Diagnostic
 	5,  // 23: stead.v1.EventsRequest.selection:type_name -> stead.v1.Selection
 	26, // 24: stead.v1.EventsResponse.events:type_name -> stead.v1.Event
-	38, // 25: stead.v1.Event.time:type_name -> google.protobuf.Timestamp
+	44, // 25: stead.v1.Event.time:type_name -> google.protobuf.Timestamp
 	5,  // 26: stead.v1.LogsRequest.selection:type_name -> stead.v1.Selection
-	38, // 27: stead.v1.LogsRequest.since:type_name -> google.protobuf.Timestamp
-	38, // 28: stead.v1.LogsRequest.until:type_name -> google.protobuf.Timestamp
+	44, // 27: stead.v1.LogsRequest.since:type_name -> google.protobuf.Timestamp
+	44, // 28: stead.v1.LogsRequest.until:type_name -> google.protobuf.Timestamp
 	29, // 29: stead.v1.LogsResponse.blocks:type_name -> stead.v1.LogBlock
-	38, // 30: stead.v1.LogBlock.time:type_name -> google.protobuf.Timestamp
+	44, // 30: stead.v1.LogBlock.time:type_name -> google.protobuf.Timestamp
 	31, // 31: stead.v1.TerminalRequest.open:type_name -> stead.v1.TerminalOpen
 	32, // 32: stead.v1.TerminalRequest.resize:type_name -> stead.v1.TerminalSize
 	5,  // 33: stead.v1.TerminalOpen.selection:type_name -> stead.v1.Selection
 	32, // 34: stead.v1.TerminalOpen.size:type_name -> stead.v1.TerminalSize
 	34, // 35: stead.v1.TerminalResponse.exit:type_name -> stead.v1.TerminalExit
-	39, // 36: stead.v1.StopRequest.timeout:type_name -> google.protobuf.Duration
-	0,  // 37: stead.v1.Daemon.Version:input_type -> stead.v1.VersionRequest
-	3,  // 38: stead.v1.Daemon.Up:input_type -> stead.v1.UpRequest
-	6,  // 39: stead.v1.Daemon.Down:input_type -> stead.v1.DownRequest
-	8,  // 40: stead.v1.Daemon.Restart:input_type -> stead.v1.RestartRequest
-	10, // 41: stead.v1.Daemon.Check:input_type -> stead.v1.CheckRequest
-	12, // 42: stead.v1.Daemon.Env:input_type -> stead.v1.EnvRequest
-	17, // 43: stead.v1.Daemon.Status:input_type -> stead.v1.StatusRequest
-	17, // 44: stead.v1.Daemon.Watch:input_type -> stead.v1.StatusRequest
-	22, // 45: stead.v1.Daemon.Why:input_type -> stead.v1.WhyRequest
-	24, // 46: stead.v1.Daemon.Events:input_type -> stead.v1.EventsRequest
-	27, // 47: stead.v1.Daemon.Logs:input_type -> stead.v1.LogsRequest
-	30, // 48: stead.v1.Daemon.Terminal:input_type -> stead.v1.TerminalRequest
-	35, // 49: stead.v1.Daemon.Stop:input_type -> stead.v1.StopRequest
-	1,  // 50: stead.v1.Daemon.Version:output_type -> stead.v1.VersionResponse
-	4,  // 51: stead.v1.Daemon.Up:output_type -> stead.v1.UpResponse
-	7,  // 52: stead.v1.Daemon.Down:output_type -> stead.v1.DownResponse
-	9,  // 53: stead.v1.Daemon.Restart:output_type -> stead.v1.RestartResponse
-	11, // 54: stead.v1.Daemon.Check:output_type -> stead.v1.CheckResponse
-	13, // 55: stead.v1.Daemon.Env:output_type -> stead.v1.EnvResponse
-	18, // 56: stead.v1.Daemon.Status:output_type -> stead.v1.StatusResponse
-	18, // 57: stead.v1.Daemon.Watch:output_type -> stead.v1.StatusResponse
-	23, // 58: stead.v1.Daemon.Why:output_type -> stead.v1.WhyResponse
-	25, // 59: stead.v1.Daemon.Events:output_type -> stead.v1.EventsResponse
-	28, // 60: stead.v1.Daemon.Logs:output_type -> stead.v1.LogsResponse
-	33, // 61: stead.v1.Daemon.Terminal:output_type -> stead.v1.TerminalResponse
-	36, // 62: stead.v1.Daemon.Stop:output_type -> stead.v1.StopResponse
-	50, // [50:63] is the sub-list for method output_type
-	37, // [37:50] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	37, // 36: stead.v1.PreviewResponse.objects:type_name -> stead.v1.PreviewObject
+	15, // 37: stead.v1.PreviewResponse.warnings:type_name -> stead.v1.Diagnostic
+	40, // 38: stead.v1.EnvironmentsResponse.environments:type_name -> stead.v1.Environment
+	45, // 39: stead.v1.StopRequest.timeout:type_name -> google.protobuf.Duration
+	0,  // 40: stead.v1.Daemon.Version:input_type -> stead.v1.VersionRequest
+	3,  // 41: stead.v1.Daemon.Up:input_type -> stead.v1.UpRequest
+	6,  // 42: stead.v1.Daemon.Down:input_type -> stead.v1.DownRequest
+	8,  // 43: stead.v1.Daemon.Restart:input_type -> stead.v1.RestartRequest
+	10, // 44: stead.v1.Daemon.Check:input_type -> stead.v1.CheckRequest
+	12, // 45: stead.v1.Daemon.Env:input_type -> stead.v1.EnvRequest
+	17, // 46: stead.v1.Daemon.Status:input_type -> stead.v1.StatusRequest
+	17, // 47: stead.v1.Daemon.Watch:input_type -> stead.v1.StatusRequest
+	22, // 48: stead.v1.Daemon.Why:input_type -> stead.v1.WhyRequest
+	24, // 49: stead.v1.Daemon.Events:input_type -> stead.v1.EventsRequest
+	27, // 50: stead.v1.Daemon.Logs:input_type -> stead.v1.LogsRequest
+	30, // 51: stead.v1.Daemon.Terminal:input_type -> stead.v1.TerminalRequest
+	35, // 52: stead.v1.Daemon.Preview:input_type -> stead.v1.PreviewRequest
+	38, // 53: stead.v1.Daemon.Environments:input_type -> stead.v1.EnvironmentsRequest
+	41, // 54: stead.v1.Daemon.Stop:input_type -> stead.v1.StopRequest
+	1,  // 55: stead.v1.Daemon.Version:output_type -> stead.v1.VersionResponse
+	4,  // 56: stead.v1.Daemon.Up:output_type -> stead.v1.UpResponse
+	7,  // 57: stead.v1.Daemon.Down:output_type -> stead.v1.DownResponse
+	9,  // 58: stead.v1.Daemon.Restart:output_type -> stead.v1.RestartResponse
+	11, // 59: stead.v1.Daemon.Check:output_type -> stead.v1.CheckResponse
+	13, // 60: stead.v1.Daemon.Env:output_type -> stead.v1.EnvResponse
+	18, // 61: stead.v1.Daemon.Status:output_type -> stead.v1.StatusResponse
+	18, // 62: stead.v1.Daemon.Watch:output_type -> stead.v1.StatusResponse
+	23, // 63: stead.v1.Daemon.Why:output_type -> stead.v1.WhyResponse
+	25, // 64: stead.v1.Daemon.Events:output_type -> stead.v1.EventsResponse
+	28, // 65: stead.v1.Daemon.Logs:output_type -> stead.v1.LogsResponse
+	33, // 66: stead.v1.Daemon.Terminal:output_type -> stead.v1.TerminalResponse
+	36, // 67: stead.v1.Daemon.Preview:output_type -> stead.v1.PreviewResponse
+	39, // 68: stead.v1.Daemon.Environments:output_type -> stead.v1.EnvironmentsResponse
+	42, // 69: stead.v1.Daemon.Stop:output_type -> stead.v1.StopResponse
+	55, // [55:70] is the sub-list for method output_type
+	40, // [40:55] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_ipc_steadpb_stead_proto_init() }
@@ -3262,7 +3753,7 @@ func file_ipc_steadpb_stead_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ipc_steadpb_stead_proto_rawDesc), len(file_ipc_steadpb_stead_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   38,
+			NumMessages:   44,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

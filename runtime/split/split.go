@@ -16,6 +16,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/stead-dev/stead/runtime"
@@ -38,6 +39,9 @@ type Runtime struct {
 	positions   *Positions
 	nonce       string
 	numbers     numbers
+
+	mu   sync.Mutex
+	shut chan struct{} // closed when the Shutdown that is under way is over; nil: none is
 }
 
 var _ runtime.Runtime = (*Runtime)(nil)
@@ -180,58 +184,39 @@ func (r *Runtime) Terminal(ctx context.Context, req runtime.TerminalRequest) (ru
 	return to.Terminal(ctx, req)
 }
 
-// What only some runtimes can.
-type (
-	connector interface {
-		Connect(ctx context.Context, req runtime.ConnectRequest) (runtime.Conn, error)
-	}
-	measurer interface {
-		Stats(ctx context.Context, interval time.Duration, fn func([]runtime.Stat) error) error
-	}
-	previewer interface {
-		Preview(ctx context.Context, req runtime.PreviewRequest) ([]runtime.Preview, error)
-	}
-)
-
-var errCannot = fmt.Errorf("the runtime there cannot do that: %w", runtime.Unsupported)
-
-// Connect opens a connection to a port of a service.
+// Connect implements runtime.Runtime.
 func (r *Runtime) Connect(ctx context.Context, req runtime.ConnectRequest) (runtime.Conn, error) {
 	to, err := r.of(req.ID.Service)
 	if err != nil {
 		return nil, err
 	}
-	if c, ok := to.(connector); ok {
-		return c.Connect(ctx, req)
-	}
-	return nil, errCannot
+	return to.Connect(ctx, req)
 }
 
-// Stats says what services use: those there.
+// Stats implements runtime.Runtime, for services: what builds use is not asked.
 func (r *Runtime) Stats(ctx context.Context, interval time.Duration, fn func([]runtime.Stat) error) error {
 	if r.there == nil {
 		return r.nowhere
 	}
-	if m, ok := r.there.(measurer); ok {
-		return m.Stats(ctx, interval, fn)
-	}
-	return errCannot
+	return r.there.Stats(ctx, interval, fn)
 }
 
-// Preview says what would be done there.
+// Preview implements runtime.Runtime: there is nothing to be said of here.
 func (r *Runtime) Preview(ctx context.Context, req runtime.PreviewRequest) ([]runtime.Preview, error) {
 	if r.there == nil {
 		return nil, r.nowhere
 	}
-	if p, ok := r.there.(previewer); ok {
-		return p.Preview(ctx, req)
-	}
-	return nil, errCannot
+	return r.there.Preview(ctx, req)
 }
 
 // Shutdown implements runtime.Runtime: services first, as a build may be what
 // one of them waits for.
 func (r *Runtime) Shutdown(ctx context.Context) error {
+	over := make(chan struct{})
+	defer close(over)
+	r.mu.Lock()
+	r.shut = over
+	r.mu.Unlock()
 	var err error
 	if r.there != nil {
 		err = r.there.Shutdown(ctx)

@@ -237,6 +237,41 @@ func TestForgetIsForBoth(t *testing.T) {
 	<-third.over
 }
 
+// slow is a runtime that takes its time to end.
+type slow struct {
+	*fake.Runtime
+	begun, end chan struct{}
+}
+
+func (s *slow) Shutdown(ctx context.Context) error {
+	close(s.begun)
+	<-s.end
+	return s.Runtime.Shutdown(ctx)
+}
+
+// TestWatchGoesOnWhileShuttingDown: its end has the caller close what the
+// shutdown of the other runtime still needs.
+func TestWatchGoesOnWhileShuttingDown(t *testing.T) {
+	here := &slow{fake.New(fake.Options{}), make(chan struct{}), make(chan struct{})}
+	p := &pair{t: t, there: fake.New(fake.Options{})}
+	p.Runtime = split.New(split.Options{Here: here, There: p.there})
+	l := p.watch(t.Context())
+	l.until(t, "synced", synced)
+	shut := make(chan error, 1)
+	go func() { shut <- p.Shutdown(t.Context()) }() // ends with end
+	<-here.begun                                    // the other one has ended
+	select {
+	case err := <-l.over:
+		t.Errorf("Watch has ended: %v", err)
+	case <-time.After(20 * time.Millisecond):
+	}
+	close(here.end)
+	if err := <-shut; err != nil {
+		t.Error(err)
+	}
+	<-l.over
+}
+
 func TestNothingThereYet(t *testing.T) {
 	here := fake.New(fake.Options{})
 	nowhere := runtime.WithHint(fmt.Errorf("nobody has agreed: %w", runtime.Unavailable), "say yes")

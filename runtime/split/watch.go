@@ -80,7 +80,14 @@ func (r *Runtime) Watch(ctx context.Context, fn func(runtime.Event) error) error
 	if r.there != nil {
 		watching.Go(func() error { return ended(r.there.Watch(ctx, take(there)), "there") })
 	}
-	return watching.Wait()
+	err := watching.Wait()
+	r.mu.Lock()
+	shut := r.shut
+	r.mu.Unlock()
+	if shut != nil {
+		<-shut // whoever hears of the end closes the connections, which the other one still needs
+	}
+	return err
 }
 
 // ended has a Watch that ended without a reason end the other one too.
