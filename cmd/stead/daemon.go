@@ -40,9 +40,32 @@ func (c *cli) daemonRunCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			args, err = c.handedOn(args)
+			if err != nil {
+				return err
+			}
 			return fmt.Errorf("run %s: %w", path, become(path, append([]string{path}, args...), os.Environ()))
 		},
 	}
+}
+
+// handedOn are the daemon's arguments: those that were given, with --env in the
+// words that it has for it. No flag of this command was parsed.
+func (c *cli) handedOn(args []string) ([]string, error) {
+	var rest []string
+	for i := 0; i < len(args); i++ {
+		switch name, value, set := strings.Cut(args[i], "="); {
+		case name == "--env" && set:
+			c.target = value
+		case name == "--env" && i+1 < len(args):
+			i++
+			c.target = args[i]
+		default:
+			rest = append(rest, args[i])
+		}
+	}
+	own, err := c.daemonArguments()
+	return append(own, rest...), err
 }
 
 func (c *cli) daemonStopCommand() *cobra.Command {
@@ -60,11 +83,11 @@ func (c *cli) daemonStopCommand() *cobra.Command {
 }
 
 func (c *cli) stopDaemon(ctx context.Context, services bool, limit time.Duration) error {
-	home, err := ipc.ResolveHome()
+	home, err := c.home()
 	if err != nil {
 		return err
 	}
-	if services && bereft(home) && !answers(home.Socket) {
+	if services && (bereft(home) || c.aimed(home)) && !answers(home.Socket) {
 		if _, err := c.ensureDaemon(ctx); err != nil {
 			return err
 		}
@@ -113,7 +136,7 @@ func (c *cli) daemonStatusCommand() *cobra.Command {
 }
 
 func (c *cli) daemonStatus(ctx context.Context, format output) error {
-	home, err := ipc.ResolveHome()
+	home, err := c.home()
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,11 @@ or the connection goes away, services keep running, as with -d.
 
 With -d it returns as soon as everything is ready or completed; when a service
 fails it shows why and ends with 4. Only what was started with -d comes back
-after a reboot.`
+after a reboot.
+
+With --env NAME services start in that environment of the manifest, and go on
+without this machine: it is always as with -d. Where the manifest does not name
+the context, the first time asks whether the kubeconfig's current one is meant.`
 
 // upLimit is how long up waits for services: longer than any build that a
 // person would wait for without looking.
@@ -37,9 +41,9 @@ type up struct {
 	*cli
 	client   steadpb.DaemonClient
 	detach   bool
-	file     string
 	profiles []string
 	limit    time.Duration
+	yes      bool
 	asked    time.Time
 	before   map[string]bool // wanted up already, and so not stopped by an interrupt
 	answer   *steadpb.UpResponse
@@ -56,8 +60,9 @@ func (c *cli) upCommand() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.BoolVarP(&u.detach, "detach", "d", false, "return when all is ready; the services come back after a reboot")
-	flags.StringVarP(&u.file, "file", "f", "", "the manifest, instead of the stead.yaml of this directory or its parents")
+	flags.StringVarP(&u.cli.file, "file", "f", "", "the manifest, instead of the stead.yaml of this directory or its parents")
 	flags.StringArrayVar(&u.profiles, "profile", nil, "also start the services of this profile (repeatable)")
+	flags.BoolVarP(&u.yes, "yes", "y", false, "with --env: agree to a context that the manifest does not name")
 	flags.DurationVar(&u.limit, "timeout", upLimit, "how long to wait for services to get ready; 0 is no limit")
 	return cmd
 }
@@ -69,6 +74,12 @@ func (u *up) run(ctx context.Context, services []string) (err error) {
 	}
 	if u.client, err = u.ensureDaemon(ctx); err != nil {
 		return err
+	}
+	if !u.atHome() {
+		u.detach, request.Keep = true, true // nobody else's services end with this terminal
+		if request.Agreed, err = u.agree(ctx, u.client, request, u.yes); err != nil {
+			return err
+		}
 	}
 	if err := u.remember(ctx, request); err != nil {
 		return err
@@ -301,7 +312,7 @@ func (u *up) interrupted(ctx context.Context, err error) error {
 		return nil
 	}
 	if u.detach {
-		u.hint("the services go on starting; stop them with: stead down")
+		u.hint("the services go on starting; stop them with: " + u.verb("down"))
 		return ended{code: exitInterrupted}
 	}
 	started := slices.DeleteFunc(slices.Clone(u.answer.Services), func(name string) bool { return u.before[name] })

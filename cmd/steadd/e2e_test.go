@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	bin = dir
-	build := exec.Command("go", "build", "-o", dir+"/", "./cmd/stead", "./cmd/steadd", "./cmd/stead-runtime-process", "./cmd/stead-gateway", "./testdata/service")
+	build := exec.Command("go", "build", "-o", dir+"/", "./cmd/stead", "./cmd/steadd", "./cmd/stead-runtime-process", "./cmd/stead-gateway", "./testdata/service", "./testdata/cloud")
 	build.Dir = "../.."
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
@@ -55,6 +55,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("STEAD_HOME", env.WorkDir+"/home")
 			env.Setenv("STEAD_ORPHAN_TTL", "60s")
 			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("STEAD_RUNTIME_KUBERNETES", bin+"/cloud")
 			for name, value := range goEnvironment() {
 				env.Setenv(name, value)
 			}
@@ -177,7 +178,7 @@ func find(name string) string {
 
 func environ(ts *testscript.TestScript) []string {
 	env := []string{}
-	for _, name := range []string{"PATH", "HOME", "STEAD_HOME", "STEAD_ORPHAN_TTL", "WORK", "TMPDIR", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "GOCACHE", "GOFLAGS", "GOPROXY", "GOTOOLCHAIN"} {
+	for _, name := range []string{"PATH", "HOME", "STEAD_HOME", "STEAD_ORPHAN_TTL", "WORK", "TMPDIR", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "STEAD_RUNTIME_KUBERNETES", "GOCACHE", "GOFLAGS", "GOPROXY", "GOTOOLCHAIN"} {
 		env = append(env, name+"="+ts.Getenv(name))
 	}
 	return env
