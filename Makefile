@@ -10,13 +10,14 @@ TESTFLAGS ?=
 REPORT    ?=
 BENCH     ?=
 CHAOS     ?=
+LINGER    ?= 8h
 
 # The version is stamped here: go's own stamp fails in a checkout of somebody else.
 LDFLAGS = -s -w -X main.version=$(VERSION)
 GOBUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
 
 # Modules with code of ours, and packages that ./... does not reach.
-MODULES = $(patsubst %/,%,$(dir $(wildcard go.mod testdata/shop/go.mod .ci/tools/testreport/go.mod)))
+MODULES = $(patsubst %/,%,$(dir $(wildcard go.mod testdata/shop/go.mod .ci/tools/testreport/go.mod plugins/kubernetes/clustertest/go.mod)))
 BESIDE  = $(strip $(foreach p,.ci/lab testdata/service,$(if $(wildcard $p),./$p/...)))
 
 build:
@@ -38,6 +39,26 @@ systemd:
 # Linux: Debian's user-mode-linux and gcc are needed, and no root.
 uml:
 	STEAD_UML=1 go test -count=1 -timeout 6m -run '^TestUML$$' -v ./packaging/uml
+
+# A real Kubernetes for tests: see plugins/kubernetes/clustertest. Its binaries
+# are built once, in ten minutes or more, and kept outside of this folder. A
+# node takes root, and Debian's containerd, runc, containernetworking-plugins,
+# iptables and nftables.
+cluster: bin/tools/clustertest bin/tools/testreport
+	.ci/cluster node
+
+cluster-api: bin/tools/clustertest bin/tools/testreport
+	.ci/cluster api
+
+cluster-build: bin/tools/clustertest
+	bin/tools/clustertest build
+
+# One for developers, that lives until nobody has used it for LINGER.
+cluster-up: cluster-build
+	bin/tools/clustertest up -linger $(LINGER)
+
+cluster-down: bin/tools/clustertest
+	bin/tools/clustertest down
 
 check: check-format check-vet check-staticcheck check-generated check-tidy check-rules
 
@@ -99,6 +120,10 @@ bin/tools/staticcheck: FORCE
 	@mkdir -p bin/tools
 	@cd .ci/tools/staticcheck && go build -buildvcs=false -o $(CURDIR)/$@ honnef.co/go/tools/cmd/staticcheck
 
+bin/tools/clustertest: FORCE
+	@mkdir -p bin/tools
+	@cd plugins/kubernetes/clustertest && go build -buildvcs=false -ldflags '-X main.source=$(CURDIR)/plugins/kubernetes/clustertest' -o $(CURDIR)/$@ .
+
 # The debugger that tests attach to services; without it they are skipped.
 bin/tools/dlv: FORCE
 	@mkdir -p bin/tools
@@ -108,4 +133,4 @@ clean:
 	rm -rf bin testdata/*/bin
 
 FORCE:
-.PHONY: build run test systemd uml check check-format check-vet check-staticcheck check-generated check-tidy check-rules bench reload peers chaos lab generate clean FORCE
+.PHONY: build run test systemd uml cluster cluster-api cluster-build cluster-up cluster-down check check-format check-vet check-staticcheck check-generated check-tidy check-rules bench reload peers chaos lab generate clean FORCE

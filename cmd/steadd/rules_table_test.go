@@ -74,7 +74,11 @@ func rules() []rule {
 		{packages: []string{"runtime/sockets"}, may: []string{"runtime"}, never: join(cloud, small, local)},
 		{packages: []string{"runtime/split"}, may: []string{"runtime"}, never: join(cloud, small, local)},
 		{packages: []string{"runtime/burst"}, may: nil, never: join(cloud, small, local)},
-		{packages: []string{"plugins/process/..."}, may: []string{"runtime", "runtime/logs", "runtime/sockets", "self/..."}, never: join(cloud, small, local)},
+		{packages: []string{"runtime/journal"}, may: []string{"runtime"}, never: join(cloud, small, local)},
+		{packages: []string{"plugins/process/..."}, may: []string{"runtime", "runtime/journal", "runtime/logs", "runtime/sockets", "self/..."}, never: join(cloud, small, local)},
+		{packages: []string{"plugins/kubernetes/cluster"}, may: nil, never: join(cloud, small, local)},
+		{packages: []string{"plugins/kubernetes/..."}, may: []string{"runtime", "runtime/journal", "self/..."}, never: join(local,
+			in("the cluster keeps all that there is to know", bbolt, connect, cobra))},
 		{packages: []string{"plugins/*/..."}, may: []string{"runtime", "self/..."}, never: join(small, local)},
 
 		{packages: []string{"daemon"}, may: []string{"supervisor", "runtime"}, never: join(cloud,
@@ -104,6 +108,8 @@ func rules() []rule {
 		{packages: []string{"cmd/stead-runtime-process"}, may: []string{"runtime", "runtime/plugin", "runtime/logs", "runtime/sockets", "runtime/burst", "plugins/process/..."}, never: join(cloud, small)},
 		{packages: []string{"cmd/stead-gateway"}, may: []string{"runtime", "runtime/burst", "runtime/sockets", "daemon/gateway/..."}, never: join(cloud,
 			in("the doors outlive the brain and hold none of it", bbolt, yaml, goPlugin))},
+		{packages: []string{"cmd/stead-runtime-kubernetes"}, may: []string{"runtime", "runtime/plugin", "plugins/kubernetes/..."}, never: in(
+			"the cluster keeps all that there is to know", bbolt, connect, cobra)},
 		{packages: []string{"cmd/*"}, may: []string{"runtime", "runtime/plugin", "plugins/*/..."}, never: small},
 	}
 }

@@ -23,7 +23,7 @@ func (r *Runtime) Connect(ctx context.Context, req runtime.ConnectRequest) (runt
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s of %s: %w", req.Port, req.ID.Label(), err)
 	}
-	endpoints := r.journal.endpoints(k.spec.ID, req.Port)
+	endpoints := r.journal.Endpoints(k.spec.ID, req.Port)
 	turn := int(r.turns.Add(1))
 	why := errors.New("none of its instances is ready")
 	for i := range endpoints {
@@ -57,7 +57,7 @@ func (r *Runtime) connectable(req runtime.ConnectRequest) (*keeper, error) {
 		return nil, fmt.Errorf("no such generation: %w", runtime.NotFound)
 	}
 	best := slices.MaxFunc(found, func(a, b *keeper) int {
-		if x, y := r.journal.isReady(a.spec.ID), r.journal.isReady(b.spec.ID); x != y {
+		if x, y := r.journal.AnyReady(a.spec.ID), r.journal.AnyReady(b.spec.ID); x != y {
 			if x {
 				return 1
 			}
@@ -77,30 +77,6 @@ func (r *Runtime) connectable(req runtime.ConnectRequest) (*keeper, error) {
 func sameService(a, b runtime.ID) bool {
 	return a.Environment == b.Environment && a.Project == b.Project && a.Service == b.Service
 }
-
-// endpoints returns where the ready instances of a generation have a port.
-func (j *journal) endpoints(id runtime.ID, port string) []string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	var list []string
-	if s := j.stories[id]; s != nil {
-		for _, l := range s.live {
-			if address := l.started.Started.Endpoints[port]; address != "" && l.isReady() {
-				list = append(list, address)
-			}
-		}
-	}
-	return list
-}
-
-func (j *journal) isReady(id runtime.ID) bool {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	s := j.stories[id]
-	return s != nil && slices.ContainsFunc(s.live, liveEvents.isReady)
-}
-
-func (l liveEvents) isReady() bool { return l.ready.Kind != 0 && l.ready.Ready.Ready }
 
 // dial tries both loopback addresses: a service may listen on either.
 func dial(ctx context.Context, address string) (runtime.Conn, error) {

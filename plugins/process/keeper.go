@@ -124,7 +124,7 @@ func (k *keeper) tell(f *fact) {
 			return // it has hardly begun
 		}
 		in.wasReady = in.wasReady || f.readiness.Ready
-		k.r.journal.ready(id, f.readiness)
+		k.r.journal.Ready(id, f.readiness)
 	case factExited:
 		if in != nil {
 			f.exit.Ready = in.wasReady
@@ -135,7 +135,7 @@ func (k *keeper) tell(f *fact) {
 			k.screens.set(f.replica, nil)
 			k.r.records.exit(id, f.exit)
 		}
-		k.r.journal.exited(id, f.exit)
+		k.r.journal.Exited(id, f.exit)
 	}
 }
 
@@ -162,7 +162,7 @@ func (k *keeper) publish() {
 	if status.Phase.Final() {
 		k.r.records.end(k.spec.ID, status)
 	}
-	k.r.journal.generation(k.spec.ID, status)
+	k.r.journal.Generation(k.spec.ID, status)
 }
 
 func (k *keeper) do(d decision) []fact {
@@ -195,7 +195,7 @@ func (k *keeper) start(d decision) []fact {
 	k.running[d.replica] = in
 	k.screens.set(d.replica, in)
 	k.r.records.start(id, in.child.pid)
-	k.r.journal.started(id, runtime.Started{PID: in.child.pid, Endpoints: endpoints(k.spec, k.ports[d.replica])})
+	k.r.journal.Started(id, runtime.Started{PID: in.child.pid, Endpoints: endpoints(k.spec, k.ports[d.replica])})
 	k.r.work.Add(1)
 	go in.follow(k)
 	if k.spec.Ready != nil {

@@ -16,7 +16,7 @@
 //     (attend.go) and tree, followed by one goroutine from exec to the verified
 //     end.
 //   - the sweeper (sweep.go) ends what is left of trees, for all in one go.
-//   - the journal (journal.go) keeps what Watch tells.
+//   - the journal (runtime/journal) keeps what Watch tells.
 //   - listeners (listeners.go) are all sockets that services and the gateway
 //     accept from; generations hold those of their spec.
 //   - records (records.go) are what a later Runtime needs should this die.
@@ -40,6 +40,7 @@ import (
 	"time"
 
 	"github.com/stead-dev/stead/runtime"
+	"github.com/stead-dev/stead/runtime/journal"
 	"github.com/stead-dev/stead/runtime/sockets"
 )
 
@@ -90,7 +91,7 @@ type Runtime struct {
 	now       func() time.Time
 	children  *children
 	sweeper   *sweeper
-	journal   *journal
+	journal   *journal.Journal
 	records   *records
 	ports     *ports
 	listeners *listeners
@@ -139,7 +140,7 @@ func New(o Options) (*Runtime, error) {
 	}
 	r := &Runtime{
 		options: o, log: o.Log, now: o.Now, null: null,
-		journal:   newJournal(o.Now),
+		journal:   journal.New(o.Now),
 		ports:     newPorts(o.Now, o.Nonce),
 		listeners: newListeners(),
 		done:      make(chan struct{}),
@@ -216,9 +217,9 @@ func (r *Runtime) reportLost(old *recorded) {
 			status = *g.End
 		}
 		for _, e := range g.Exits {
-			r.journal.exited(e.Instance, e.Exit)
+			r.journal.Exited(e.Instance, e.Exit)
 		}
-		r.journal.generation(g.ID, status)
+		r.journal.Generation(g.ID, status)
 		r.lost[g.ID] = g.Hash
 	}
 }
@@ -252,7 +253,7 @@ func (r *Runtime) Route(context.Context, runtime.ID) error { return nil }
 // watchLimit events is sent the whole present and Synced again instead of
 // what it missed. Watch ends with Unavailable when the runtime is closed.
 func (r *Runtime) Watch(ctx context.Context, fn func(runtime.Event) error) error {
-	return r.journal.watch(ctx, fn)
+	return r.journal.Watch(ctx, fn)
 }
 
 // Logs implements runtime.Runtime.

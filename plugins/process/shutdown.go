@@ -43,7 +43,7 @@ func (r *Runtime) Close() {
 	r.listeners.close()
 	r.sweeper.close()
 	r.children.close()
-	r.journal.close()
+	r.journal.Close()
 	r.records.close()
 	r.cgroups.close()
 	r.oom.close()

@@ -66,7 +66,7 @@ func (r *Runtime) Stop(_ context.Context, id runtime.ID, how runtime.StopRequest
 
 // Forget implements runtime.Runtime.
 func (r *Runtime) Forget(_ context.Context, sequence uint64) error {
-	for _, id := range r.journal.forget(sequence) {
+	for _, id := range r.journal.Forget(sequence) {
 		r.mu.Lock()
 		k := r.keepers[id]
 		delete(r.keepers, id)

@@ -42,6 +42,20 @@ type Harness struct {
 	// and ends a connection of which either end has closed its side.
 	OneWay bool
 
+	// Elsewhere: its processes are not of this machine, so their numbers say
+	// nothing, and what there is of them the suite knows by events alone.
+	Elsewhere bool
+
+	// Patience is how long anything may take; 0: 20 s.
+	Patience time.Duration
+
+	// Adapt makes a service of the suite one for this runtime. Spec.Dir is a
+	// directory in which the suite and its services leave each other files.
+	Adapt func(t *testing.T, spec *runtime.Spec)
+
+	// Without are cases that mean nothing here, by name, and why.
+	Without map[string]string
+
 	// Command expresses a service of the suite, such as {"exit", "3"} (see
 	// service.go), as argv. Nil: the test binary.
 	Command func(args ...string) []string
@@ -56,16 +70,18 @@ type Instance struct {
 	Dir string
 
 	// Kill ends the runtime by SIGKILL, starts another on what it left and
-	// returns that. Nil: this cannot be done here.
+	// returns that. Nil: this cannot be done here. With Elsewhere, services go
+	// on meanwhile.
 	Kill func(t *testing.T) runtime.Runtime
 }
 
 // patience is how long anything may take on a machine with other things to do.
-const patience = 20 * time.Second
+var patience = 20 * time.Second
 
 // suite is one case at work.
 type suite struct {
 	h    Harness
+	t    *testing.T
 	in   Instance
 	rt   runtime.Runtime
 	temp string
@@ -101,16 +117,22 @@ type testCase struct {
 // Run runs all cases that h allows.
 func Run(t *testing.T, h Harness) {
 	all := slices.Concat(startCases, eventCases, restartCases, readyCases, stopCases, socketCases, haltCases, logCases, terminalCases, connectCases, statsCases, survivalCases)
+	if h.Patience > 0 {
+		patience = h.Patience
+	}
 	for _, c := range all {
 		if c.processes && !h.Processes || c.served && !h.Served {
 			continue // nothing that this runtime promises
 		}
 		t.Run(c.name, func(t *testing.T) {
+			if why := h.Without[c.name]; why != "" {
+				t.Skip("means nothing here: " + why)
+			}
 			if !h.Serial {
 				t.Parallel()
 			}
 			in := h.New(t)
-			s := &suite{h: h, in: in, rt: in.Runtime, temp: t.TempDir(), seen: new(pids)}
+			s := &suite{h: h, in: in, t: t, rt: in.Runtime, temp: t.TempDir(), seen: new(pids)}
 			t.Cleanup(func() { s.end(t) })
 			if c.needs != "" && !s.can(t, c.needs) {
 				t.Skip("needs: the capability " + c.needs)
@@ -129,7 +151,7 @@ func (s *suite) end(t *testing.T) {
 	}
 	if s.h.Processes {
 		for _, pid := range s.seen.all() {
-			if !gone(pid) {
+			if !s.gone(pid) {
 				t.Errorf("process %d is left behind", pid)
 			}
 		}
@@ -148,9 +170,12 @@ func (s *suite) can(t *testing.T, capability string) bool {
 // gone reports whether a process has ended.
 func gone(pid int) bool { return syscall.Kill(pid, 0) != nil }
 
+// gone reports whether a process has ended, as far as this machine knows it.
+func (s *suite) gone(pid int) bool { return s.h.Elsewhere || gone(pid) }
+
 // spec is a service of the suite.
 func (s *suite) spec(service string, args ...string) runtime.Spec {
-	return runtime.Spec{
+	spec := runtime.Spec{
 		ID:          runtime.ID{Environment: "local", Project: "conformance", Service: service, Number: 1},
 		Command:     s.command(args...),
 		Dir:         s.temp,
@@ -160,6 +185,10 @@ func (s *suite) spec(service string, args ...string) runtime.Spec {
 		Restart:     runtime.Restart{Policy: runtime.RestartNo},
 		Stop:        runtime.Stop{Signal: "TERM", Grace: patience / 2},
 	}
+	if s.h.Adapt != nil {
+		s.h.Adapt(s.t, &spec)
+	}
+	return spec
 }
 
 func (s *suite) command(args ...string) []string {

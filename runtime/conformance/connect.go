@@ -29,10 +29,13 @@ var connectCases = []testCase{
 func (s *suite) listener(args ...string) runtime.Spec {
 	spec := s.spec("web", args...)
 	spec.Ports = []runtime.Port{{Name: "main", Protocol: "tcp"}}
+	if s.h.Processes {
+		spec.Ready = &runtime.Probe{Kind: runtime.ProbeTCP, Port: "main"}
+	}
 	return spec
 }
 
-// connect tries until the service listens: without a probe it is ready before.
+// connect tries until the service is ready.
 func (s *suite) connect(t *testing.T, ctx context.Context, id runtime.ID) runtime.Conn {
 	t.Helper()
 	for limit := time.Now().Add(patience); ; <-time.After(5 * time.Millisecond) {

@@ -143,7 +143,7 @@ func exitCodesAndSignals(t *testing.T, s *suite) {
 	}{
 		{"exit", "0", runtime.Exit{Code: 0}},
 		{"exit", "1", runtime.Exit{Code: 1}},
-		{"exit", "143", runtime.Exit{Code: 143}}, // not the same as SIGTERM
+		{"exit", "143", s.exit143()},
 		{"exit", "255", runtime.Exit{Code: 255}},
 		{"signal", "1", runtime.Exit{Code: -1, Signal: "SIGHUP"}},
 		{"signal", "9", runtime.Exit{Code: -1, Signal: "SIGKILL"}},
@@ -157,4 +157,13 @@ func exitCodesAndSignals(t *testing.T, s *suite) {
 			t.Errorf("%s %s: %+v", test.verb, test.arg, got)
 		}
 	}
+}
+
+// exit143 is not the same as SIGTERM, but where only a shell's word for both
+// comes out of a container.
+func (s *suite) exit143() runtime.Exit {
+	if s.h.Elsewhere {
+		return runtime.Exit{Code: -1, Signal: "SIGTERM"}
+	}
+	return runtime.Exit{Code: 143}
 }

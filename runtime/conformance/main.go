@@ -26,6 +26,10 @@ func Main(m *testing.M) int {
 	return m.Run()
 }
 
+// Service is the program that the suite runs, for a runtime that wants a binary
+// of it (Harness.Adapt): main is os.Exit(conformance.Service(os.Args[1:])).
+func Service(args []string) int { return service(args) }
+
 // client starts the spec that it reads from stdin at the runtime in dir,
 // follows events and logs, and says when it does; then it is to be killed.
 func client(dir string) int {

@@ -124,17 +124,17 @@ func replicas(t *testing.T, s *suite) {
 	spec := s.spec("web", "run")
 	spec.Replicas = 3
 	s.start(t, spec)
-	pids := map[int]bool{}
+	instances, pids := map[runtime.InstanceID]bool{}, map[int]bool{}
 	w.until(t, "three are ready", func(events []runtime.Event) bool {
 		for _, e := range events {
 			if e.Kind == runtime.StartedEvent {
-				pids[e.Started.PID] = true
+				instances[e.Instance], pids[e.Started.PID] = true, true
 			}
 		}
 		return count(events, spec.ID, runtime.ReadyEvent) == 3
 	})
-	if len(pids) != 3 {
-		t.Errorf("pids %v", pids)
+	if len(instances) != 3 || len(pids) != 3 && !s.h.Elsewhere {
+		t.Errorf("instances %v, pids %v", instances, pids)
 	}
 	s.stop(t, spec.ID, runtime.StopRequest{})
 	w.phase(t, spec.ID, runtime.GenerationStopped)

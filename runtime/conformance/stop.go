@@ -161,10 +161,10 @@ func stopEndsTheWholeTree(t *testing.T, s *suite) {
 	s.stop(t, spec.ID, runtime.StopRequest{})
 	exit := w.exited(t, spec.ID, 1)
 	w.phase(t, spec.ID, runtime.GenerationStopped)
-	if !gone(pid) {
+	if !s.gone(pid) {
 		t.Errorf("the stubborn process %d of a session of its own is left", pid)
 	}
-	if exit.Leftovers == 0 {
+	if exit.Leftovers == 0 && !s.h.Elsewhere {
 		t.Errorf("it is not counted: %+v", exit)
 	}
 }
@@ -178,7 +178,7 @@ func exitEndsTheWholeTree(t *testing.T, s *suite) {
 	w.exited(t, spec.ID, 1)
 	w.phase(t, spec.ID, runtime.GenerationCompleted)
 	if text, err := os.ReadFile(s.file("job.leaf")); err == nil {
-		if pid, _ := strconv.Atoi(string(text)); !gone(pid) {
+		if pid, _ := strconv.Atoi(string(text)); !s.gone(pid) {
 			t.Errorf("process %d is left", pid)
 		}
 	}
@@ -197,11 +197,11 @@ func shutdownLeavesNothing(t *testing.T, s *suite) {
 	if err := s.rt.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if leaf != 0 && !gone(leaf) {
+	if leaf != 0 && !s.gone(leaf) {
 		t.Errorf("process %d is left", leaf)
 	}
 	for _, pid := range s.seen.all() {
-		if s.h.Processes && !gone(pid) {
+		if s.h.Processes && !s.gone(pid) {
 			t.Errorf("process %d is left", pid)
 		}
 	}

@@ -34,7 +34,7 @@ func clientIsKilled(t *testing.T, s *suite) {
 	w := next.watch(t)
 	started := w.started(t, spec.ID, 1)
 	w.ready(t, spec.ID)
-	if s.h.Processes && gone(started.Started.PID) {
+	if s.h.Processes && !s.h.Elsewhere && gone(started.Started.PID) {
 		t.Error("the service died with the client")
 	}
 	if exit := w.exited(t, short.ID, 1); exit.Code != 9 {
@@ -80,6 +80,10 @@ func (s *suite) killedClient(t *testing.T, spec runtime.Spec) {
 // runtimeIsKilled: its successor reports what was lost, and has ended what was
 // left of it.
 func runtimeIsKilled(t *testing.T, s *suite) {
+	if s.h.Elsewhere {
+		runtimeIsKilledAlone(t, s)
+		return
+	}
 	w := s.watch(t)
 	tree, web := s.tree("tree"), s.spec("web", "print", "hello\n")
 	leaf := s.leaf(t, tree)
@@ -101,7 +105,7 @@ func runtimeIsKilled(t *testing.T, s *suite) {
 		}
 	}
 	for end := time.Now().Add(patience); len(left) > 0; <-time.After(5 * time.Millisecond) {
-		if gone(left[0]) {
+		if s.gone(left[0]) {
 			left = left[1:]
 		} else if time.Now().After(end) {
 			t.Fatalf("process %d is left", left[0])
@@ -114,4 +118,35 @@ func runtimeIsKilled(t *testing.T, s *suite) {
 	again.ID.Number = 2
 	s.start(t, again)
 	next.ready(t, again.ID)
+}
+
+// runtimeIsKilledAlone: what runs elsewhere goes on; the successor tells the
+// same of it, and of what ended meanwhile how.
+func runtimeIsKilledAlone(t *testing.T, s *suite) {
+	w := s.watch(t)
+	web, job := s.spec("web", "print", "hello\n"), s.spec("job", "exit", "9", "3s")
+	s.start(t, web)
+	s.start(t, job)
+	w.ready(t, web.ID)
+	w.started(t, job.ID, 1)
+	w.close(t)
+
+	s.rt = s.in.Kill(t)
+	t.Cleanup(func() { s.end(t) }) // before its client is closed
+	next := s.watch(t)
+	next.ready(t, web.ID)
+	if n := count(next.all(), web.ID, runtime.ExitedEvent); n != 0 {
+		t.Error("the service is said to have ended with the runtime")
+	}
+	if exit := next.exited(t, job.ID, 1); exit.Code != 9 || exit.Lost {
+		t.Errorf("%+v", exit)
+	}
+	if _, err := s.rt.Start(t.Context(), web); err != nil {
+		t.Errorf("start of what runs: %v", err)
+	}
+	if n := count(s.watch(t).all(), web.ID, runtime.StartedEvent); n != 1 {
+		t.Errorf("it runs %d times", n)
+	}
+	s.stop(t, web.ID, runtime.StopRequest{})
+	next.phase(t, web.ID, runtime.GenerationStopped)
 }

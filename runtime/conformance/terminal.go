@@ -21,6 +21,19 @@ var terminalCases = []testCase{
 	{name: "TerminalRefusals", run: terminalRefusals, processes: true},
 }
 
+// beside makes sure that there is a service for a command to run beside:
+// where processes are elsewhere, that is where it runs.
+func (s *suite) beside(t *testing.T) {
+	t.Helper()
+	if !s.h.Elsewhere {
+		return
+	}
+	spec := s.spec("web", "run")
+	w := s.watch(t)
+	s.start(t, spec)
+	w.ready(t, spec.ID)
+}
+
 // terminal opens a session; a runtime that has no terminals is let off.
 func (s *suite) terminal(t *testing.T, req runtime.TerminalRequest) runtime.Session {
 	t.Helper()
@@ -85,13 +98,14 @@ func terminalAttach(t *testing.T, s *suite) {
 			t.Errorf("close: %v", err)
 		}
 	}
-	if gone(started.Started.PID) {
+	if !s.h.Elsewhere && gone(started.Started.PID) {
 		t.Error("detaching ended it")
 	}
 	s.follow(t, "shell", "second") // what is shown is logged, too
 }
 
 func terminalRunOnPTY(t *testing.T, s *suite) {
+	s.beside(t)
 	spec := s.spec("web", "tty")
 	spec.Terminal = true
 	session := s.terminal(t, runtime.TerminalRequest{Run: &spec, Size: runtime.Size{Columns: 100, Rows: 30}})
@@ -104,6 +118,7 @@ func terminalRunOnPTY(t *testing.T, s *suite) {
 }
 
 func terminalRunOnPipes(t *testing.T, s *suite) {
+	s.beside(t)
 	spec := s.spec("web", "tty")
 	session := s.terminal(t, runtime.TerminalRequest{Run: &spec})
 	big := strings.Repeat("0123456789abcde\n", 10<<10)
@@ -122,6 +137,7 @@ func terminalRunOnPipes(t *testing.T, s *suite) {
 }
 
 func terminalExitCode(t *testing.T, s *suite) {
+	s.beside(t)
 	spec := s.spec("web", "exit", "42")
 	session := s.terminal(t, runtime.TerminalRequest{Run: &spec})
 	if _, exit := receive(t, session, ""); exit == nil || exit.Code != 42 {
@@ -139,6 +155,7 @@ func terminalExitCode(t *testing.T, s *suite) {
 }
 
 func terminalCloseEndsTheCommand(t *testing.T, s *suite) {
+	s.beside(t)
 	for _, pty := range []bool{false, true} {
 		spec := s.spec("web", "pid")
 		spec.Terminal = pty
@@ -149,7 +166,7 @@ func terminalCloseEndsTheCommand(t *testing.T, s *suite) {
 			t.Fatal(err)
 		}
 		session.Close()
-		for end := time.Now().Add(patience); !gone(pid); <-time.After(5 * time.Millisecond) {
+		for end := time.Now().Add(patience); !s.gone(pid); <-time.After(5 * time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatalf("pty %v: process %d is left", pty, pid)
 			}

@@ -52,7 +52,7 @@ func (w *watch) add(e runtime.Event) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.events = append(w.events, e)
-	if e.Started != nil {
+	if e.Started != nil && e.Started.PID > 0 {
 		w.suite.seen.add(e.Started.PID)
 	}
 	close(w.grown)

@@ -1,4 +1,6 @@
-package process
+// Package journal numbers what a runtime has to tell, and tells it to those
+// who Watch. All methods may be called concurrently; none but Watch blocks.
+package journal
 
 import (
 	"context"
@@ -15,10 +17,10 @@ const (
 	watchLimit = 4096 // events that wait for one watcher: about 1 MB
 )
 
-// journal numbers what happens and tells it to watchers. What it keeps is the
+// Journal keeps what Watch tells, as runtime.Event promises. That is the
 // present and the exits nobody has acknowledged, not a history: a watcher
 // that fell too far behind gets the present once more.
-type journal struct {
+type Journal struct {
 	now func() time.Time
 
 	mu       sync.Mutex
@@ -45,28 +47,33 @@ type watcher struct {
 	wake  chan struct{} // holds one: there is something to send
 }
 
-func newJournal(now func() time.Time) *journal {
-	return &journal{now: now, stories: map[runtime.ID]*story{}, watchers: map[*watcher]struct{}{}}
+// New returns an empty journal; now is what events are stamped with.
+func New(now func() time.Time) *Journal {
+	return &Journal{now: now, stories: map[runtime.ID]*story{}, watchers: map[*watcher]struct{}{}}
 }
 
-func (j *journal) generation(id runtime.ID, status runtime.GenerationStatus) {
+// Generation tells where a generation stands.
+func (j *Journal) Generation(id runtime.ID, status runtime.GenerationStatus) {
 	j.publish(runtime.Event{Kind: runtime.GenerationEvent, ID: id, Generation: &status})
 }
 
-func (j *journal) started(id runtime.InstanceID, s runtime.Started) {
+// Started tells that an instance runs.
+func (j *Journal) Started(id runtime.InstanceID, s runtime.Started) {
 	j.publish(runtime.Event{Kind: runtime.StartedEvent, ID: id.ID, Instance: id, Started: &s})
 }
 
-func (j *journal) ready(id runtime.InstanceID, s runtime.Readiness) {
+// Ready tells what an instance's readiness has become.
+func (j *Journal) Ready(id runtime.InstanceID, s runtime.Readiness) {
 	j.publish(runtime.Event{Kind: runtime.ReadyEvent, ID: id.ID, Instance: id, Ready: &s})
 }
 
-func (j *journal) exited(id runtime.InstanceID, e runtime.Exit) {
+// Exited tells the end of an instance.
+func (j *Journal) Exited(id runtime.InstanceID, e runtime.Exit) {
 	j.publish(runtime.Event{Kind: runtime.ExitedEvent, ID: id.ID, Instance: id, Exit: &e})
 }
 
 // publish never blocks. Events are immutable once they are in.
-func (j *journal) publish(e runtime.Event) {
+func (j *Journal) publish(e runtime.Event) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.sequence++
@@ -112,7 +119,7 @@ func (s *story) note(e runtime.Event) {
 }
 
 // present appends what is, in the order that runtime.Event promises.
-func (j *journal) present(to []runtime.Event) []runtime.Event {
+func (j *Journal) present(to []runtime.Event) []runtime.Event {
 	for _, id := range j.order {
 		s := j.stories[id]
 		if s.generation.Kind != 0 {
@@ -146,8 +153,8 @@ func (w *watcher) add(e runtime.Event) {
 	}
 }
 
-// watch sends the present and then changes until ctx ends or fn fails.
-func (j *journal) watch(ctx context.Context, fn func(runtime.Event) error) error {
+// Watch sends the present and then changes until ctx ends or fn fails.
+func (j *Journal) Watch(ctx context.Context, fn func(runtime.Event) error) error {
 	w := &watcher{again: true, wake: make(chan struct{}, 1)}
 	w.wake <- struct{}{}
 	j.mu.Lock()
@@ -180,7 +187,7 @@ func (j *journal) watch(ctx context.Context, fn func(runtime.Event) error) error
 }
 
 // take returns what w has not been sent yet.
-func (j *journal) take(w *watcher) ([]runtime.Event, bool) {
+func (j *Journal) take(w *watcher) ([]runtime.Event, bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	batch := w.queue
@@ -192,9 +199,9 @@ func (j *journal) take(w *watcher) ([]runtime.Event, bool) {
 	return batch, j.closed
 }
 
-// forget drops the exits up to sequence and the generations that had ended by
+// Forget drops the exits up to sequence and the generations that had ended by
 // it, whose IDs it returns.
-func (j *journal) forget(sequence uint64) []runtime.ID {
+func (j *Journal) Forget(sequence uint64) []runtime.ID {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	var gone []runtime.ID
@@ -215,8 +222,8 @@ func (j *journal) forget(sequence uint64) []runtime.ID {
 	return gone
 }
 
-// close lets every watcher send what it has and end.
-func (j *journal) close() {
+// Close lets every watcher send what it has and end.
+func (j *Journal) Close() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.closed = true

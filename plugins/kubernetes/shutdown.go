@@ -1,0 +1,85 @@
+package kubernetes
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/stead-dev/stead/runtime"
+)
+
+// Shutdown implements runtime.Runtime: it removes what there is of the
+// project, and returns when the pods are gone. Claims stay, for what is on them
+// is the user's, and so does the namespace.
+func (r *Runtime) Shutdown(ctx context.Context) error {
+	r.mu.Lock()
+	r.closing = true
+	r.mu.Unlock()
+	if err := r.cluster.wait(ctx); err != nil {
+		return fmt.Errorf("shut down: %w", err)
+	}
+	for _, id := range r.ledger.all() {
+		r.ledger.stop(id, runtime.StopRequest{}, false) // the worker removes them
+	}
+	for !r.ledger.idle() {
+		if !r.pause(ctx, 20*time.Millisecond) {
+			return fmt.Errorf("shut down: services still run: %w", ctx.Err())
+		}
+	}
+	if err := r.removeServices(ctx); err != nil {
+		return fmt.Errorf("shut down: %w", err)
+	}
+	r.finish()
+	return nil
+}
+
+// removeServices removes what is there once for each service.
+func (r *Runtime) removeServices(ctx context.Context) error {
+	list := metav1.ListOptions{LabelSelector: labelManagedBy + "=" + manager + "," + labelProject + "=" + labelValue(r.project)}
+	names := map[string][]string{}
+	services, err := r.client.CoreV1().Services(r.namespace).List(ctx, list)
+	if err != nil {
+		return r.explain(err, "list Services")
+	}
+	for _, one := range services.Items {
+		names["Service"] = append(names["Service"], one.Name)
+	}
+	accounts, err := r.client.CoreV1().ServiceAccounts(r.namespace).List(ctx, list)
+	if err != nil {
+		return r.explain(err, "list ServiceAccounts")
+	}
+	for _, one := range accounts.Items {
+		names["ServiceAccount"] = append(names["ServiceAccount"], one.Name)
+	}
+	budgets, err := r.client.PolicyV1().PodDisruptionBudgets(r.namespace).List(ctx, list)
+	if err != nil {
+		return r.explain(err, "list PodDisruptionBudgets")
+	}
+	for _, one := range budgets.Items {
+		names["PodDisruptionBudget"] = append(names["PodDisruptionBudget"], one.Name)
+	}
+	for kind, list := range names {
+		for _, name := range list {
+			if err := accessFor(r.client, r.namespace, kind).remove(ctx, name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+				return r.explain(err, "remove %s %s", kind, name)
+			}
+		}
+	}
+	return nil
+}
+
+// Close ends the runtime and leaves the cluster as it is: pods go on. Every
+// Watch ends with Unavailable.
+func (r *Runtime) Close() {
+	r.mu.Lock()
+	r.closing, r.closed = true, true
+	r.mu.Unlock()
+	r.cancel()
+	r.work.Wait()
+	r.cluster.close()
+	r.journal.Close()
+	r.finish()
+}

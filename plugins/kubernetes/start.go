@@ -1,0 +1,154 @@
+package kubernetes
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/stead-dev/stead/runtime"
+)
+
+// callTime is how long a call takes that the cluster does not answer.
+const callTime = 30 * time.Second
+
+// Start implements runtime.Runtime. A spec with a Package is accepted at once;
+// its image is made, and its objects written, when Start has returned.
+func (r *Runtime) Start(ctx context.Context, spec runtime.Spec) (runtime.Handle, error) {
+	if err := r.validate(&spec); err != nil {
+		return runtime.Handle{}, fmt.Errorf("start %s: %w", spec.ID.Label(), err)
+	}
+	p := newPlan(spec, spec.Image)
+	if _, err := p.objects(); err != nil {
+		return runtime.Handle{}, fmt.Errorf("start %s: %w", spec.ID.Label(), err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	if err := r.cluster.wait(ctx); err != nil {
+		return runtime.Handle{}, fmt.Errorf("start %s: %w", spec.ID.Label(), err)
+	}
+	if hash, known := r.ledger.hash(spec.ID); known && hash != "" {
+		return handle(spec.ID), sameHash(spec.ID, hash, spec.Hash())
+	}
+	if err := r.accept(ctx, p); err != nil {
+		return runtime.Handle{}, fmt.Errorf("start %s: %w", spec.ID.Label(), err)
+	}
+	return handle(spec.ID), nil
+}
+
+// accept begins what Start has found in order.
+func (r *Runtime) accept(ctx context.Context, p *plan) error {
+	r.mu.Lock()
+	if r.closing {
+		r.mu.Unlock()
+		return fmt.Errorf("the runtime is shutting down: %w", runtime.Unavailable)
+	}
+	r.work.Add(1) // under the lock: Close waits for it
+	r.mu.Unlock()
+	if p.spec.Package == nil {
+		defer r.work.Done()
+		p.replicas = r.liveReplicas(ctx, p)
+		if err := r.put(ctx, p); err != nil {
+			return err
+		}
+		r.ledger.begin(p.record(), p.spec.Hash(), p.replicas, nil)
+		return nil
+	}
+	there, err := r.generationObject(ctx, p.spec.ID)
+	if err != nil {
+		r.work.Done()
+		return err
+	}
+	if there != nil {
+		r.work.Done()
+		return sameHash(p.spec.ID, there.GetAnnotations()[annotationHash], p.spec.Hash())
+	}
+	packing, cancel := context.WithCancel(r.ctx)
+	if !r.ledger.begin(p.record(), p.spec.Hash(), p.replicas, cancel) {
+		cancel()
+		r.work.Done()
+		return nil // another call of Start was quicker
+	}
+	go func() { // ends with the objects written, by Stop, or by Close
+		defer r.work.Done()
+		defer cancel()
+		r.pack(packing, p)
+	}()
+	return nil
+}
+
+// pack makes the image, and then what runs it. As long as the cluster is away
+// it tries again.
+func (r *Runtime) pack(ctx context.Context, p *plan) {
+	err := error(nil)
+	if p.image, err = r.options.Packer.Pack(ctx, p.spec); err == nil {
+		p.replicas = r.liveReplicas(ctx, p)
+		for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+			if err = r.put(ctx, p); runtime.Class(err) != runtime.Unavailable || !r.pause(ctx, wait) {
+				break
+			}
+			r.ledger.troubled(p.spec.ID, err.Error())
+		}
+	}
+	r.ledger.packed(p.spec.ID, err)
+}
+
+// pause reports whether the time has passed without ctx ending.
+func (r *Runtime) pause(ctx context.Context, wait time.Duration) bool {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// liveReplicas is with how many a generation begins: as many as the routed one
+// has now, if somebody, or an autoscaler, has wished for another number than
+// that began with.
+func (r *Runtime) liveReplicas(ctx context.Context, p *plan) int32 {
+	if p.job {
+		return p.replicas
+	}
+	routed, err := r.routed(ctx, p.spec.ID)
+	if err != nil || routed == 0 {
+		return p.replicas
+	}
+	before := p.spec.ID
+	before.Number = routed
+	d, err := r.client.AppsV1().Deployments(r.namespace).Get(ctx, generationName(before), metav1.GetOptions{})
+	if err != nil || d.Spec.Replicas == nil || *d.Spec.Replicas == 0 {
+		return p.replicas
+	}
+	if d.Annotations[annotationReplicas] == strconv.Itoa(int(*d.Spec.Replicas)) {
+		return p.replicas
+	}
+	return *d.Spec.Replicas
+}
+
+// routed is the number of the generation that a service's Service selects; 0:
+// there is none.
+func (r *Runtime) routed(ctx context.Context, id runtime.ID) (uint64, error) {
+	s, err := r.client.CoreV1().Services(r.namespace).Get(ctx, ObjectName(id.Service), metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, r.explain(err, "look for Service %s", ObjectName(id.Service))
+	}
+	n, err := strconv.ParseUint(s.Spec.Selector[labelGeneration], 10, 64)
+	if err != nil {
+		return 0, nil // somebody else's: whoever routes is told so
+	}
+	return n, nil
+}
+
+// handle is what the daemon keeps of a generation: its ID says all.
+func handle(id runtime.ID) runtime.Handle {
+	return runtime.Handle{Version: 1, Data: []byte(id.String())}
+}

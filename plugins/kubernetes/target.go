@@ -1,0 +1,54 @@
+package kubernetes
+
+import (
+	"fmt"
+	"log/slog"
+
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
+
+	"github.com/stead-dev/stead/runtime"
+)
+
+// Target is where a cluster is, in kubectl's words.
+type Target struct {
+	Kubeconfig string // empty: as kubectl finds it, or the account of the pod that this runs in
+	Context    string // empty: the current one
+}
+
+// What one runtime asks of an API server at most. client-go's own 5 and 10 make
+// everything crawl.
+const (
+	queries = 50 // per second
+	burst   = 100
+)
+
+// Connect returns a client. Tokens are read again from where the kubeconfig
+// says when they are due; nothing is asked yet.
+func Connect(t Target) (kubernetes.Interface, *rest.Config, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = t.Kubeconfig
+	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: t.Context}).ClientConfig()
+	if err != nil {
+		return nil, nil, refuse(runtime.Invalid, "kubectl config get-contexts says which there are", "kubeconfig: %w", err)
+	}
+	config.QPS, config.Burst, config.UserAgent = queries, burst, "stead"
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, nil, fmt.Errorf("kubeconfig: %w: %w", err, runtime.Invalid)
+	}
+	return client, config, nil
+}
+
+// Namespace is the one that was said, or what becomes of a project's name.
+func Namespace(said, project string) string {
+	if said != "" {
+		return said
+	}
+	return dnsLabel(project, maxLabel)
+}
+
+// LogTo has client-go write to log, where it would print.
+func LogTo(log *slog.Logger) { klog.SetSlogLogger(log) }

@@ -1,0 +1,224 @@
+package kubernetes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/stead-dev/stead/runtime"
+)
+
+// Watch implements runtime.Runtime. While the cluster has not answered yet
+// there is no present: after watchPatience without one it is Unavailable.
+func (r *Runtime) Watch(ctx context.Context, fn func(runtime.Event) error) error {
+	patient, cancel := context.WithTimeout(ctx, watchPatience)
+	defer cancel()
+	if err := r.cluster.wait(patient); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return fmt.Errorf("watch: %w", err)
+	}
+	return r.journal.Watch(ctx, fn)
+}
+
+const watchPatience = 30 * time.Second
+
+// observer follows the cluster by informers, of one namespace and the labels
+// of one project alone.
+type observer struct {
+	r         *Runtime
+	factories []informers.SharedInformerFactory
+	endpoints *endpoints
+	synced    chan struct{} // closed when all has been seen once
+	last      atomic.Value  // error: why it is not followed
+}
+
+func observe(r *Runtime) *observer {
+	o := &observer{r: r, endpoints: newEndpoints(), synced: make(chan struct{})}
+	ours := informers.NewSharedInformerFactoryWithOptions(r.client, 0, informers.WithNamespace(r.namespace),
+		informers.WithTweakListOptions(func(l *metav1.ListOptions) {
+			l.LabelSelector = labelManagedBy + "=" + manager + "," + labelProject + "=" + labelValue(r.project)
+		}))
+	warnings := informers.NewSharedInformerFactoryWithOptions(r.client, 0, informers.WithNamespace(r.namespace),
+		informers.WithTweakListOptions(func(l *metav1.ListOptions) { l.FieldSelector = "type=" + corev1.EventTypeWarning }))
+	o.factories = []informers.SharedInformerFactory{ours, warnings}
+	l := r.ledger
+	seen := []cache.InformerSynced{
+		follow(o, ours.Apps().V1().Deployments().Informer(), l.deployment, func(d *appsv1.Deployment) { l.objectGone(d.Labels) }),
+		follow(o, ours.Batch().V1().Jobs().Informer(), l.job, func(j *batchv1.Job) { l.objectGone(j.Labels) }),
+		follow(o, ours.Core().V1().Pods().Informer(), l.pod, l.podGone),
+		follow(o, ours.Discovery().V1().EndpointSlices().Informer(), o.endpoints.set, o.endpoints.remove),
+		follow(o, warnings.Core().V1().Events().Informer(), l.warned, func(*corev1.Event) {}),
+	}
+	for _, f := range o.factories {
+		f.Start(r.ctx.Done())
+	}
+	r.work.Go(func() { // ends when all has been seen, or with the runtime
+		if cache.WaitForCacheSync(r.ctx.Done(), seen...) {
+			close(o.synced)
+		}
+	})
+	return o
+}
+
+// follow feeds an informer's changes to the ledger, trimmed.
+func follow[T any](o *observer, i cache.SharedIndexInformer, set, gone func(*T)) cache.InformerSynced {
+	_ = i.SetTransform(trim) // fails only once it has been started
+	_ = i.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) {
+		o.last.Store(fmt.Errorf("%w", err))
+		o.r.log.Warn("the cluster is not followed", "err", err)
+	})
+	registration, err := i.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(x any) { set(x.(*T)) },
+		UpdateFunc: func(_, x any) { set(x.(*T)) },
+		DeleteFunc: func(x any) {
+			if unknown, ok := x.(cache.DeletedFinalStateUnknown); ok {
+				x = unknown.Obj
+			}
+			if last, ok := x.(*T); ok {
+				gone(last)
+			}
+		},
+	})
+	if err != nil {
+		return func() bool { return false } // it was stopped before it began
+	}
+	return registration.HasSynced
+}
+
+// wait returns when the present is known.
+func (o *observer) wait(ctx context.Context) error {
+	select {
+	case <-o.synced:
+		return nil
+	default:
+	}
+	select {
+	case <-o.synced:
+		return nil
+	case <-o.r.ctx.Done():
+		return fmt.Errorf("the runtime has ended: %w", runtime.Unavailable)
+	case <-ctx.Done():
+	}
+	err, _ := o.last.Load().(error)
+	if err == nil {
+		err = errors.New("it does not answer")
+	}
+	return refuse(runtime.Unavailable, "kubectl cluster-info says whether it can be reached", "the cluster cannot be asked: %v", err)
+}
+
+// close ends all goroutines of informers; the runtime's context has ended.
+func (o *observer) close() {
+	for _, f := range o.factories {
+		f.Shutdown()
+	}
+}
+
+// trim drops what nobody here reads. With hundreds of pods that is most of it.
+func trim(x any) (any, error) {
+	switch o := x.(type) {
+	case *corev1.Pod:
+		return trimPod(o), nil
+	case *appsv1.Deployment:
+		o.ObjectMeta = trimMeta(&o.ObjectMeta)
+		o.Spec = appsv1.DeploymentSpec{Replicas: o.Spec.Replicas}
+		o.Status = appsv1.DeploymentStatus{Conditions: o.Status.Conditions}
+	case *batchv1.Job:
+		o.ObjectMeta = trimMeta(&o.ObjectMeta)
+		o.Spec = batchv1.JobSpec{Completions: o.Spec.Completions}
+		o.Status = batchv1.JobStatus{}
+	case *corev1.Event:
+		o.ObjectMeta = metav1.ObjectMeta{Name: o.Name, Namespace: o.Namespace, UID: o.UID, ResourceVersion: o.ResourceVersion}
+		o.Source, o.Related = corev1.EventSource{}, nil
+	case *discoveryv1.EndpointSlice:
+		o.ObjectMeta = metav1.ObjectMeta{Name: o.Name, Namespace: o.Namespace, UID: o.UID, ResourceVersion: o.ResourceVersion}
+	}
+	return x, nil
+}
+
+func trimMeta(m *metav1.ObjectMeta) metav1.ObjectMeta {
+	return metav1.ObjectMeta{
+		Name: m.Name, Namespace: m.Namespace, UID: m.UID, ResourceVersion: m.ResourceVersion, Labels: m.Labels, Annotations: m.Annotations,
+		CreationTimestamp: m.CreationTimestamp, DeletionTimestamp: m.DeletionTimestamp, DeletionGracePeriodSeconds: m.DeletionGracePeriodSeconds,
+	}
+}
+
+func trimPod(o *corev1.Pod) *corev1.Pod {
+	kept := &corev1.Pod{ObjectMeta: trimMeta(&o.ObjectMeta)}
+	for _, c := range o.Spec.Containers {
+		kept.Spec.Containers = append(kept.Spec.Containers, corev1.Container{Name: c.Name})
+	}
+	kept.Spec.NodeName = o.Spec.NodeName
+	kept.Status = corev1.PodStatus{
+		Phase: o.Status.Phase, Reason: o.Status.Reason, Message: o.Status.Message, PodIP: o.Status.PodIP,
+		Conditions: o.Status.Conditions, ContainerStatuses: o.Status.ContainerStatuses,
+	}
+	return kept
+}
+
+// endpoints are the pods that Services route to, by EndpointSlice.
+type endpoints struct {
+	mu     sync.Mutex
+	slices map[types.UID]map[types.UID]bool // slice -> pods
+	change chan struct{}                    // closed, and made anew, by each change
+}
+
+func newEndpoints() *endpoints {
+	return &endpoints{slices: map[types.UID]map[types.UID]bool{}, change: make(chan struct{})}
+}
+
+func (e *endpoints) set(s *discoveryv1.EndpointSlice) {
+	pods := map[types.UID]bool{}
+	for _, one := range s.Endpoints {
+		if one.TargetRef != nil && (one.Conditions.Ready == nil || *one.Conditions.Ready) {
+			pods[one.TargetRef.UID] = true
+		}
+	}
+	e.put(s.UID, pods)
+}
+
+func (e *endpoints) remove(s *discoveryv1.EndpointSlice) { e.put(s.UID, nil) }
+
+func (e *endpoints) put(slice types.UID, pods map[types.UID]bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.slices[slice] = pods; pods == nil {
+		delete(e.slices, slice)
+	}
+	close(e.change)
+	e.change = make(chan struct{})
+}
+
+// changed is closed by the next change.
+func (e *endpoints) changed() <-chan struct{} {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.change
+}
+
+// any reports whether one of the pods is an endpoint.
+func (e *endpoints) any(pods map[types.UID]bool) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, in := range e.slices {
+		for uid := range in {
+			if pods[uid] {
+				return true
+			}
+		}
+	}
+	return false
+}
