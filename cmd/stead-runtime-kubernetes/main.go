@@ -11,9 +11,13 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
+	client "k8s.io/client-go/kubernetes"
+
 	"github.com/stead-dev/stead/plugins/kubernetes"
+	"github.com/stead-dev/stead/plugins/kubernetes/image"
 	"github.com/stead-dev/stead/runtime"
 	"github.com/stead-dev/stead/runtime/plugin"
 )
@@ -29,6 +33,9 @@ func main() {
 	flag.StringVar(&o.namespace, "namespace", "", "namespace; empty: the project's name")
 	flag.StringVar(&o.project, "project", "", "project that is served")
 	flag.StringVar(&o.environment, "environment", "", "environment of it that is served")
+	flag.StringVar(&o.image.Registry, "registry", "", "what images are pushed below: registry.example.dev/team")
+	flag.StringVar(&o.load, "load", "", "instead: the command that is ctr for a single machine's containerd, as in \"ctr -n k8s.io\"")
+	flag.StringVar(&o.image.Cache, "cache", "", "absolute directory for layers and base images")
 	show := flag.Bool("version", false, "print the version and end")
 	flag.Parse()
 	if *show {
@@ -46,6 +53,8 @@ func main() {
 type options struct {
 	dir, namespace, project, environment string
 	target                               kubernetes.Target
+	load                                 string
+	image                                image.Options
 }
 
 func serve(o options, log *slog.Logger) error {
@@ -64,13 +73,22 @@ func serve(o options, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	images, err := packer(o, client, log)
+	if err != nil {
+		return err
+	}
+	k := kubernetes.Options{
+		Client: client, Config: config, Namespace: kubernetes.Namespace(o.namespace, o.project),
+		Environment: o.environment, Project: o.project, Log: log, Nonce: s.Nonce, Build: version,
+	}
+	if images != nil {
+		defer images.Close()
+		k.Packer = images
+	}
 	var rt *kubernetes.Runtime
 	s.Open = func() (runtime.Runtime, error) {
 		var err error
-		rt, err = kubernetes.New(kubernetes.Options{
-			Client: client, Config: config, Namespace: kubernetes.Namespace(o.namespace, o.project),
-			Environment: o.environment, Project: o.project, Packer: packer(), Log: log, Nonce: s.Nonce, Build: version,
-		})
+		rt, err = kubernetes.New(k)
 		return rt, err
 	}
 	err = plugin.Serve(context.Background(), s)
@@ -80,5 +98,12 @@ func serve(o options, log *slog.Logger) error {
 	return err
 }
 
-// packer makes images.
-func packer() kubernetes.Packer { return nil }
+// packer makes images, where it is said where they are to go.
+func packer(o options, client client.Interface, log *slog.Logger) (*image.Packer, error) {
+	if o.load == "" && o.image.Registry == "" {
+		return nil, nil
+	}
+	how := o.image
+	how.Load, how.Log, how.Platforms = strings.Fields(o.load), log, kubernetes.Platforms(client)
+	return image.New(how)
+}

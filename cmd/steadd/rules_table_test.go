@@ -27,6 +27,7 @@ const (
 	cobra    = "github.com/spf13/cobra"
 	connect  = "connectrpc.com/connect"
 	fsnotify = "github.com/fsnotify/fsnotify"
+	images   = "github.com/google/go-containerregistry"
 )
 
 // in gives several paths one reason.
@@ -118,7 +119,7 @@ func rules() []rule {
 func backends() []string {
 	return []string{
 		"k8s.io", "sigs.k8s.io", "go.etcd.io/etcd", "github.com/nats-io", "github.com/jackc/pgx", "github.com/cockroachdb",
-		"github.com/google/go-containerregistry", "github.com/aws", "cloud.google.com", "github.com/docker", "helm.sh",
+		images, "github.com/aws", "cloud.google.com", "github.com/docker", "helm.sh",
 	}
 }
 
@@ -131,5 +132,6 @@ func only() map[string][]string {
 		yaml:     {"daemon/manifest/..."},
 		cobra:    {"cmd/*"},
 		fsnotify: {"daemon/watch"},
+		images:   {"plugins/kubernetes/...", "cmd/stead-runtime-kubernetes"},
 	}
 }

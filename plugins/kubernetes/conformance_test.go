@@ -84,6 +84,7 @@ func adapt(t *testing.T, spec *runtime.Spec) {
 	spec.Patch = string(patch)
 	spec.Environment = maps.Clone(spec.Environment)
 	spec.Environment["STEAD_CONFORMANCE_HOST"] = "0.0.0.0"
+	spec.Environment["PATH"] = "/bin"
 	for _, variable := range spec.Inherited { // nothing of a user's machine gets into a cluster by itself
 		name, value, _ := strings.Cut(variable, "=")
 		if spec.Environment[name] == "" && name != "PATH" {

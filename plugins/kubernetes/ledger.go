@@ -1,6 +1,7 @@
 package kubernetes
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"strconv"
@@ -320,12 +321,13 @@ func (l *ledger) unhealthy(g *generation, p *pod, message string) {
 	if !p.running() || p.replica < 0 {
 		return
 	}
-	if text, live := strings.CutPrefix(message, "Liveness probe failed: "); live {
-		p.sick = text
+	if text, live := strings.CutPrefix(message, "Liveness probe failed:"); live {
+		p.sick = cmp.Or(strings.TrimSpace(text), "its command says so")
 		return
 	}
-	_, text, _ := strings.Cut(message, " probe failed: ")
-	if text == "" || text == p.detail || p.ready || p.leaving {
+	_, text, _ := strings.Cut(message, " probe failed:")
+	text = cmp.Or(strings.TrimSpace(text), "its probe fails")
+	if text == p.detail || p.ready || p.leaving {
 		p.detail = text
 		return
 	}

@@ -92,6 +92,7 @@ func (m made) finish(patches patches) (object, error) {
 		return object{}, fmt.Errorf("%s: %w: %w", m.kind, err, runtime.Internal)
 	}
 	o.keepIdentity(before)
+	delete(o.meta(), "namespace") // empty: that is said by where it is applied
 	o.name, _ = o.meta()["name"].(string)
 	o.annotate(annotationApplied, o.digest())
 	return o, nil

@@ -1,9 +1,13 @@
 package kubernetes
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -48,6 +52,27 @@ func Namespace(said, project string) string {
 		return said
 	}
 	return dnsLabel(project, maxLabel)
+}
+
+// Platforms says for which machines images are to be made: those that the
+// cluster has. Who may not look at nodes gets nil, which is this machine's kind.
+func Platforms(client kubernetes.Interface) func(context.Context) ([]string, error) {
+	return func(ctx context.Context) ([]string, error) {
+		nodes, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+		if apierrors.IsForbidden(err) {
+			return nil, nil
+		}
+		if err != nil {
+			class, hint := classify(err)
+			return nil, runtime.WithHint(fmt.Errorf("list nodes: %w: %w", err, class), hint)
+		}
+		var list []string
+		for _, n := range nodes.Items {
+			list = append(list, n.Status.NodeInfo.OperatingSystem+"/"+n.Status.NodeInfo.Architecture)
+		}
+		slices.Sort(list)
+		return slices.Compact(list), nil
+	}
 }
 
 // LogTo has client-go write to log, where it would print.

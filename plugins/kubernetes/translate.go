@@ -87,7 +87,9 @@ func waiting(w *corev1.ContainerStateWaiting) trouble {
 	case "CreateContainerConfigError":
 		// objects that it needs may be written after it
 		return trouble{reason: say("its configuration is incomplete"), hard: true, after: 20 * time.Second}
-	case "CreateContainerError", "RunContainerError", "PreCreateHookError", "PreStartHookError", "PostStartHookError":
+	case "RunContainerError": // its end was told: the container was there
+		return trouble{reason: say("the command cannot be run")}
+	case "CreateContainerError", "PreCreateHookError", "PreStartHookError", "PostStartHookError":
 		return trouble{reason: say("the container cannot be made"), hard: true, after: 10 * time.Second}
 	}
 	return trouble{reason: say(w.Reason)}

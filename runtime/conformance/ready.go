@@ -151,7 +151,13 @@ func portsArePrivate(t *testing.T, s *suite) {
 	spec.Replicas = 3
 	s.start(t, spec)
 	w.until(t, "three are ready", func(events []runtime.Event) bool {
-		return count(events, spec.ID, runtime.ReadyEvent) == 3
+		ready := map[runtime.InstanceID]bool{}
+		for _, e := range events {
+			if e.Kind == runtime.ReadyEvent && e.Ready.Ready {
+				ready[e.Instance] = true
+			}
+		}
+		return len(ready) == 3
 	})
 	seen := map[string]bool{}
 	for _, e := range w.all() {

@@ -126,7 +126,7 @@ func stopInBackOff(t *testing.T, s *suite) {
 	w.phase(t, spec.ID, runtime.GenerationBackoff)
 	s.stop(t, spec.ID, runtime.StopRequest{})
 	w.phase(t, spec.ID, runtime.GenerationStopped)
-	if n := count(w.all(), spec.ID, runtime.StartedEvent); n != 1 {
+	if n := count(w.all(), spec.ID, runtime.StartedEvent); n != 1 && !s.h.Elsewhere { // a kubelet waits from the second time on
 		t.Errorf("started %d times", n)
 	}
 }

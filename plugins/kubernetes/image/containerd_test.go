@@ -1,0 +1,149 @@
+package image
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	goruntime "runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stead-dev/stead/runtime"
+)
+
+// containerd starts one of its own, with nothing of Kubernetes in it, and
+// returns ctr for it. It needs no cluster: what a node does with images it does
+// here.
+func containerd(t *testing.T) []string {
+	t.Helper()
+	for _, name := range []string{"containerd", "ctr"} {
+		if _, err := exec.LookPath(name); err != nil {
+			t.Skipf("needs: %s (Debian's containerd)", name)
+		}
+	}
+	if os.Getuid() != 0 {
+		t.Skip("needs: root, to unpack images with their owners")
+	}
+	dir, err := os.MkdirTemp("", "ctd") // a socket's path has to be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	config := "version = 2\nroot = \"" + dir + "/root\"\nstate = \"" + dir + "/state\"\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\n  address = \"" + dir + "/sock\"\n"
+	write(t, dir, "config.toml", []byte(config), 0o600)
+	said := &tail{}
+	cmd := exec.Command("containerd", "--config", filepath.Join(dir, "config.toml"))
+	cmd.Stderr = said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if t.Failed() {
+			t.Logf("containerd: %s", said)
+		}
+	})
+	t.Setenv("CONTAINERD_SNAPSHOTTER", "native") // works on any file system
+	ctr := []string{"ctr", "--address", dir + "/sock", "--namespace", "k8s.io"}
+	for deadline := time.Now().Add(30 * time.Second); exec.Command(ctr[0], append(ctr[1:], "version")...).Run() != nil; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("containerd does not answer")
+		}
+	}
+	return ctr
+}
+
+func run(t *testing.T, argv []string, more ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, argv[0], append(slices.Clone(argv[1:]), more...)...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", more, err, out)
+	}
+	return string(out)
+}
+
+// here is a spec for this machine's architecture.
+func here(t *testing.T) runtime.Spec {
+	t.Helper()
+	m, ok := machines()[goruntime.GOARCH]
+	if !ok {
+		t.Skipf("needs: an architecture with a known number, not %s", goruntime.GOARCH)
+	}
+	dir := project(t)
+	write(t, dir, "bin/api", executable(m.id, m.order, false, "one"), 0o755)
+	spec := specOf(dir)
+	spec.Package.Platforms = nil
+	return spec
+}
+
+// complete fails unless the node has all of ref, and has unpacked it.
+func complete(t *testing.T, ctr []string, ref string) {
+	t.Helper()
+	if names := run(t, ctr, "images", "ls", "-q"); !slices.Contains(strings.Fields(names), ref) {
+		t.Errorf("%s is not among the images:\n%s", ref, names)
+	}
+	for line := range strings.Lines(run(t, ctr, "images", "check")) {
+		if f := strings.Fields(line); f[0] == ref && (f[3] != "complete" || f[len(f)-1] != "true") {
+			t.Errorf("the image is not whole: %s", line)
+		}
+	}
+}
+
+func TestContainerd(t *testing.T) {
+	ctr := containerd(t)
+	spec := here(t)
+	t.Run("load", func(t *testing.T) {
+		var log strings.Builder
+		p := newPacker(t, Options{Load: ctr, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		complete(t, ctr, publish(t, p, spec).Reference)
+		m := machines()[goruntime.GOARCH]
+		write(t, spec.Dir, "bin/api", executable(m.id, m.order, false, "two"), 0o755)
+		// The node has the layers below, so they are not in what it is given.
+		second := publish(t, p, spec)
+		complete(t, ctr, second.Reference)
+		if log.Len() > 0 {
+			t.Errorf("the node did not take the layers that it lacked alone: %s", log.String())
+		}
+		mounted := filepath.Join(t.TempDir(), "image")
+		if err := os.Mkdir(mounted, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		run(t, ctr, "images", "mount", "--snapshotter", "native", second.Reference, mounted)
+		defer run(t, ctr, "images", "unmount", "--rm", mounted)
+		if text := mustRead(t, filepath.Join(mounted, "app/bin/api")); !strings.HasSuffix(string(text), "two") {
+			t.Error("the image has the old program")
+		}
+		if info, err := os.Stat(filepath.Join(mounted, "tmp")); err != nil || info.Mode() != os.ModeDir|os.ModeSticky|0o777 {
+			t.Errorf("/tmp: %v, %v", info, err)
+		}
+	})
+	t.Run("index", func(t *testing.T) {
+		write(t, spec.Dir, "bin/api.linux-amd64", amd64("both"), 0o755)
+		write(t, spec.Dir, "bin/api.linux-arm64", arm64("both"), 0o755)
+		both := spec
+		both.Package = &runtime.Package{Files: spec.Package.Files, Root: "/app", Platforms: []string{"linux/amd64", "linux/arm64"}}
+		complete(t, ctr, publish(t, newPacker(t, Options{Load: ctr}), both).Reference)
+	})
+	t.Run("pull", func(t *testing.T) {
+		r := newRegistry(t)
+		ref := publish(t, newPacker(t, Options{Registry: r.address}), spec).Reference
+		run(t, ctr, "images", "pull", "--plain-http", ref)
+		complete(t, ctr, ref)
+	})
+}
+
+func mustRead(t *testing.T, name string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}

@@ -1,0 +1,119 @@
+package image
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stead-dev/stead/runtime"
+)
+
+// loadedPrefix is below what images are known that no registry has. Nobody
+// can pull from it: it is a name on this machine's network at most (RFC 6762).
+const loadedPrefix = "stead.local/"
+
+// load brings an image into the containerd of a node. Nothing travels when it
+// is there already, and else only the blobs that are not.
+func (p *Packer) load(ctx context.Context, m *product) (string, error) {
+	ref := loadedPrefix + repository(m.id) + "@" + m.digest.String()
+	there, err := p.hasImage(ctx, ref)
+	if err != nil || there {
+		return ref, err
+	}
+	err = p.importImage(ctx, m, ref, p.blobsThere(ctx))
+	if err != nil && ctx.Err() == nil {
+		p.o.Log.Info("load the image again, with all of its layers", "image", ref, "err", err)
+		err = p.importImage(ctx, m, ref, nil)
+	}
+	if err != nil {
+		return "", err
+	}
+	if there, err = p.hasImage(ctx, ref); err != nil || there {
+		return ref, err
+	}
+	return "", runtime.WithHint(fmt.Errorf("%s has taken the image, and does not list it: %w", p.command(), runtime.Unavailable),
+		"is that command for the namespace that Kubernetes uses (ctr -n k8s.io)?")
+}
+
+func (p *Packer) command() string { return strings.Join(p.o.Load, " ") }
+
+func (p *Packer) hasImage(ctx context.Context, ref string) (bool, error) {
+	out, err := p.ctr(ctx, nil, "images", "ls", "-q")
+	if err != nil {
+		return false, err
+	}
+	return slices.Contains(strings.Fields(out), ref), nil
+}
+
+// blobsThere returns what need not travel. Not to know is to send all of it:
+// some nodes throw layers away once they are unpacked.
+func (p *Packer) blobsThere(ctx context.Context) map[string]bool {
+	there := map[string]bool{}
+	out, err := p.ctr(ctx, nil, "content", "ls", "-q")
+	if err != nil {
+		return nil
+	}
+	for digest := range strings.FieldsSeq(out) {
+		there[digest] = true
+	}
+	return there
+}
+
+func (p *Packer) importImage(ctx context.Context, m *product, ref string, there map[string]bool) error {
+	_, err := p.ctr(ctx, func(w io.Writer) error { return m.writeArchive(ctx, w, ref, there) }, "images", "import", "-")
+	return err
+}
+
+// ctrGrace is how long a command that has been killed, or has ended, may leave
+// its pipes open to children.
+const ctrGrace = 2 * time.Second
+
+// ctr runs the command of Options.Load with arguments behind it. Its input is
+// what write writes.
+func (p *Packer) ctr(ctx context.Context, write func(io.Writer) error, args ...string) (string, error) {
+	argv := append(slices.Clone(p.o.Load), args...)
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.WaitDelay = ctrGrace
+	var out bytes.Buffer
+	said := &tail{}
+	cmd.Stdout, cmd.Stderr = &out, said
+	input, err := cmd.StdinPipe()
+	if err != nil {
+		return "", fmt.Errorf("run %s: %w", argv[0], err)
+	}
+	if err := cmd.Start(); err != nil {
+		return "", runtime.WithHint(fmt.Errorf("run %s: %w: %w", argv[0], err, runtime.Invalid), "correct the command after --load")
+	}
+	var written error
+	if write != nil {
+		written = write(input)
+	}
+	written = errors.Join(written, input.Close())
+	if err := cmd.Wait(); err != nil {
+		return "", fmt.Errorf("run %s: %w: %s: %w", strings.Join(argv, " "), err, said, runtime.Unavailable)
+	}
+	// A command that ended well has had all that it wanted, unless we could not give it.
+	if written != nil && !errors.Is(written, errPipe) {
+		return "", written
+	}
+	return out.String(), nil
+}
+
+// tail keeps the end of what a command complains about.
+type tail struct{ text []byte }
+
+const maxTail = 2048
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.text = append(t.text, p...)
+	t.text = t.text[max(0, len(t.text)-maxTail):]
+	return len(p), nil
+}
+
+func (t *tail) String() string { return strings.TrimSpace(string(t.text)) }
