@@ -19,10 +19,12 @@ type Project struct {
 	Shown       string // unique on this daemon: Name, or Name-directory for a second checkout
 	Directory   string
 	File        string
-	Environment []string          // KEY=VALUE that its services inherit
-	Shell       []string          // names of those that are the login shell's, not the caller's
-	Sources     map[string]string // texts of the manifest and what it includes, by path, as last applied
-	Services    map[string]Service
+	Environment []string // KEY=VALUE that its services inherit
+	Shell       []string // names of those that are the login shell's, not the caller's
+	// Remote are services that run somewhere else: see LoadRequest.
+	Remote   map[string]map[string]string `json:",omitempty"`
+	Sources  map[string]string            // texts of the manifest and what it includes, by path, as last applied
+	Services map[string]Service
 }
 
 // Service is one service of a Project, resolved.
@@ -60,6 +62,9 @@ type LoadRequest struct {
 	Taken func(project, service, port string, number int) string
 	// Sources, when set, are read instead of the manifest's files.
 	Sources map[string]string
+	// Remote are services of the manifest that run somewhere else, with where
+	// their ports are reached, by name: what depends on them need not wait.
+	Remote map[string]map[string]string
 	// Purpose is what the manifest is read for, and Agreed what the user has
 	// agreed to for that: see UpRequest.
 	Purpose Purpose

@@ -18,7 +18,9 @@ type UpRequest struct {
 	Profiles    []string
 	Keep        bool
 	Environment []string
-	Agreed      string // what the user has agreed to, in the Loader's words
+	Without     []string                     // services that run somewhere else: nothing of the rest may need them
+	Remote      map[string]map[string]string // see LoadRequest
+	Agreed      string                       // what the user has agreed to, in the Loader's words
 }
 
 // UpResult is what Up did.
@@ -45,8 +47,11 @@ func (d *Daemon) Up(ctx context.Context, req UpRequest) (UpResult, error) {
 	if err != nil {
 		return UpResult{}, err
 	}
+	if loaded.Wanted, err = apart(loaded, req.Without); err != nil {
+		return UpResult{}, err
+	}
 	p := loaded.Project
-	p.Environment, p.Shell = inherited.Environment, inherited.Shell
+	p.Environment, p.Shell, p.Remote = inherited.Environment, inherited.Shell, req.Remote
 	result := UpResult{Services: closure(p, loaded.Wanted), Warnings: append(inherited.Warnings, loaded.Warnings...)}
 	err = d.submit(ctx, func(dr *draft) error {
 		p.Shown = shownName(p, dr.projects)
@@ -77,6 +82,27 @@ func (d *Daemon) completed(project string, services []string) []supervisor.Name 
 		s, ok := d.state.Services[n]
 		return !ok || s.Phase() != supervisor.PhaseCompleted
 	})
+}
+
+// apart leaves out what runs somewhere else. Nothing that is left may need it:
+// here nobody reaches it.
+func apart(l Loaded, without []string) ([]string, error) {
+	for _, name := range without {
+		if !slices.Contains(l.Order, name) {
+			return nil, wrapClass("no service "+name+" in "+l.Project.Name, runtime.NotFound)
+		}
+	}
+	wanted := slices.DeleteFunc(slices.Clone(l.Wanted), func(name string) bool { return slices.Contains(without, name) })
+	for _, name := range closure(l.Project, wanted) {
+		for _, needed := range l.Project.Services[name].Plan.DependsOn {
+			if slices.Contains(without, needed.Service) {
+				return nil, runtime.WithHint(
+					wrapClass(name+" needs "+needed.Service+", which is to run at home: nothing reaches this machine from there yet", runtime.Unsupported),
+					"run "+name+" at home too: --local "+strings.Join(append(slices.Clone(without), name), ","))
+			}
+		}
+	}
+	return wanted, nil
 }
 
 // Check reads a manifest and changes nothing. What a login shell would add to
@@ -110,7 +136,7 @@ func (d *Daemon) read(ctx context.Context, req UpRequest, environment []string, 
 	return d.load(ctx, LoadRequest{
 		Directory: req.Directory, File: req.File, Environment: environment,
 		Profiles: req.Profiles, Services: req.Services, AutoPort: d.autoPort, Taken: d.taken(), Gateway: d.gateways != nil,
-		Purpose: why, Agreed: req.Agreed,
+		Purpose: why, Agreed: req.Agreed, Remote: req.Remote,
 	})
 }
 

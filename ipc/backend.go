@@ -101,6 +101,18 @@ type UpRequest struct {
 	Keep        bool
 	Environment []string // KEY=VALUE of the caller
 	Agreed      string   // the context that the user has agreed to
+	Without     []string // services that run somewhere else: nothing of the rest may need them
+	Remote      []Forwarded
+}
+
+// Forwarded is a port of a service that runs somewhere else. A service without
+// ports has one with its name alone.
+type Forwarded struct{ Service, Port, Address string }
+
+// Forwarder is a Backend that holds ports for services somewhere else.
+type Forwarder interface {
+	// Forward returns where services are reached from this machine.
+	Forward(ctx context.Context, names []supervisor.Name) ([]Forwarded, error)
 }
 
 // UpResult is what Up did.

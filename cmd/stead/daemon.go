@@ -92,14 +92,28 @@ func (c *cli) stopDaemon(ctx context.Context, services bool, limit time.Duration
 			return err
 		}
 	}
-	client := ipc.NewClient(home.Socket)
-	who, err := client.Version(ctx, &steadpb.VersionRequest{})
+	stopped, err := c.endDaemonOf(ctx, home, ipc.NewClient(home.Socket), services, limit)
 	if err != nil {
 		return err
 	}
+	if services {
+		fmt.Fprintf(c.out, "stopped %s and the daemon\n", count(stopped))
+		return nil
+	}
+	fmt.Fprintln(c.out, "stopped the daemon; services keep running")
+	return nil
+}
+
+// endDaemonOf has a daemon end, and waits until it is gone. It returns how
+// many services were stopped.
+func (c *cli) endDaemonOf(ctx context.Context, home ipc.Home, client steadpb.DaemonClient, services bool, limit time.Duration) (int, error) {
+	who, err := client.Version(ctx, &steadpb.VersionRequest{})
+	if err != nil {
+		return 0, err
+	}
 	answer, err := client.Stop(ctx, &steadpb.StopRequest{Services: services, Timeout: durationpb.New(limit)})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -110,17 +124,12 @@ func (c *cli) stopDaemon(ctx context.Context, services bool, limit time.Duration
 		case <-poll.C:
 		case <-ctx.Done():
 			if interrupt(ctx) != nil {
-				return context.Cause(ctx)
+				return 0, context.Cause(ctx)
 			}
-			return fmt.Errorf("the daemon still answers after %s", duration(limit))
+			return 0, fmt.Errorf("the daemon still answers after %s", duration(limit))
 		}
 	}
-	if services {
-		fmt.Fprintf(c.out, "stopped %s and the daemon\n", count(int(answer.Stopped)))
-		return nil
-	}
-	fmt.Fprintln(c.out, "stopped the daemon; services keep running")
-	return nil
+	return int(answer.Stopped), nil
 }
 
 func (c *cli) daemonStatusCommand() *cobra.Command {

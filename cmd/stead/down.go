@@ -27,12 +27,10 @@ func (c *cli) downCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if !c.atHome() {
-				if err := c.agreeToRemoval(cmd.Context(), client, args, yes); err != nil {
-					return err
-				}
+			if c.atHome() {
+				return c.stopServices(cmd.Context(), client, sel)
 			}
-			return c.stopServices(cmd.Context(), client, sel)
+			return c.remove(cmd.Context(), client, sel, yes)
 		},
 	}
 	where.flags(cmd)

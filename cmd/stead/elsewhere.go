@@ -144,12 +144,26 @@ func (c *cli) ask(question string) (bool, error) {
 	return word == "y" || word == "yes", nil
 }
 
+// remove stops services in another environment, once the user has agreed. With
+// all of them goes what there is for the project as a whole, and the daemon,
+// which nobody needs then.
+func (c *cli) remove(ctx context.Context, client steadpb.DaemonClient, sel *steadpb.Selection, yes bool) error {
+	if err := c.agreeToRemoval(ctx, client, sel.Services, yes); err != nil {
+		return err
+	}
+	if err := c.stopServices(ctx, client, sel); err != nil || len(sel.Services) > 0 {
+		return err
+	}
+	home, err := c.home()
+	if err == nil {
+		_, err = c.endDaemonOf(ctx, home, client, true, stopLimit)
+	}
+	return err
+}
+
 // agreeToRemoval shows what there is of services, and asks whether it is to go.
 func (c *cli) agreeToRemoval(ctx context.Context, client steadpb.DaemonClient, services []string, yes bool) error {
 	answer, err := client.Preview(ctx, &steadpb.PreviewRequest{Kind: string(runtime.PreviewRemove)})
-	if errors.Is(err, runtime.Unsupported) {
-		return nil
-	}
 	if err != nil {
 		return err
 	}

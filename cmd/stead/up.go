@@ -30,7 +30,12 @@ after a reboot.
 
 With --env NAME services start in that environment of the manifest, and go on
 without this machine: it is always as with -d. Where the manifest does not name
-the context, the first time asks whether the kubeconfig's current one is meant.`
+the context, the first time asks whether the kubeconfig's current one is meant.
+
+With --local web --rest staging the service web runs on this machine, and all
+others in staging: they are brought up there first, and web finds them by the
+same variables, through ports of this machine. The other way round does not
+work yet: what runs in staging does not reach this machine.`
 
 // upLimit is how long up waits for services: longer than any build that a
 // person would wait for without looking.
@@ -44,6 +49,10 @@ type up struct {
 	profiles []string
 	limit    time.Duration
 	yes      bool
+	local    []string             // --local: what runs at home …
+	rest     string               // --rest: … while all else does in this environment
+	without  []string             // run somewhere else: nothing here may need them
+	remote   []*steadpb.Forwarded // run somewhere else: reached there
 	asked    time.Time
 	before   map[string]bool // wanted up already, and so not stopped by an interrupt
 	answer   *steadpb.UpResponse
@@ -56,13 +65,20 @@ func (c *cli) upCommand() *cobra.Command {
 		Short:             "Starts services and follows them",
 		Long:              upHelp,
 		ValidArgsFunction: c.completeServices,
-		RunE:              func(cmd *cobra.Command, args []string) error { return u.run(cmd.Context(), args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(u.local) > 0 || u.rest != "" {
+				return u.mixed(cmd.Context(), args)
+			}
+			return u.run(cmd.Context(), args)
+		},
 	}
 	flags := cmd.Flags()
 	flags.BoolVarP(&u.detach, "detach", "d", false, "return when all is ready; the services come back after a reboot")
 	flags.StringVarP(&u.cli.file, "file", "f", "", "the manifest, instead of the stead.yaml of this directory or its parents")
 	flags.StringArrayVar(&u.profiles, "profile", nil, "also start the services of this profile (repeatable)")
 	flags.BoolVarP(&u.yes, "yes", "y", false, "with --env: agree to a context that the manifest does not name")
+	flags.StringSliceVar(&u.local, "local", nil, "with --rest: the services that run on this machine")
+	flags.StringVar(&u.rest, "rest", "", "the environment in which all other services run")
 	flags.DurationVar(&u.limit, "timeout", upLimit, "how long to wait for services to get ready; 0 is no limit")
 	return cmd
 }
@@ -107,7 +123,7 @@ func (u *up) request(services []string) (*steadpb.UpRequest, error) {
 	}
 	return &steadpb.UpRequest{
 		Directory: directory, File: file, Services: services, Profiles: u.profiles,
-		Keep: u.detach, Environment: os.Environ(),
+		Keep: u.detach, Environment: os.Environ(), Without: u.without, Remote: u.remote,
 	}, nil
 }
 

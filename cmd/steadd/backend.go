@@ -25,6 +25,7 @@ var (
 	_ ipc.Backend   = backend{}
 	_ ipc.Inspector = backend{}
 	_ ipc.Previewer = backend{}
+	_ ipc.Forwarder = backend{}
 )
 
 func (b backend) Describe(ctx context.Context) ipc.Description {
@@ -38,6 +39,7 @@ func upRequest(req ipc.UpRequest) daemon.UpRequest {
 	return daemon.UpRequest{
 		Directory: req.Directory, File: req.File, Services: req.Services,
 		Profiles: req.Profiles, Keep: req.Keep, Environment: req.Environment, Agreed: req.Agreed,
+		Without: req.Without, Remote: remote(req.Remote),
 	}
 }
 
@@ -156,5 +158,9 @@ func (b backend) Command(ctx context.Context, name supervisor.Name, req ipc.Comm
 }
 
 func (b backend) Stop(ctx context.Context, services bool) (int, error) {
-	return b.d.Stop(ctx, services)
+	count, err := b.d.Stop(ctx, services)
+	if err == nil && services && b.where != nil {
+		err = b.where.forwards.Drop()
+	}
+	return count, err
 }

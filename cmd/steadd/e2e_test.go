@@ -79,6 +79,7 @@ func TestScripts(t *testing.T) {
 			"save":       save,
 			"freeport":   freeport,
 			"answer":     answer,
+			"reach":      reach,
 		},
 	})
 }
@@ -204,6 +205,14 @@ func get(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("%s: no %q, but %q", args[0], args[1], last)
+}
+
+// reach FILE TEXT is get for the URL in a file, below which it asks for /hello.
+func reach(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: reach FILE TEXT")
+	}
+	get(ts, false, []string{strings.TrimSpace(ts.ReadFile(args[0])) + "/hello", args[1]})
 }
 
 // answer URL ACCEPT STATUS TEXT asks until the answer has the status, and then

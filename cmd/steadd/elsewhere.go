@@ -106,7 +106,7 @@ func (p *place) attach(ctx context.Context, to pin) (daemon.Link, error) {
 		return nil, runtime.WithHint(fmt.Errorf("find the runtime of %s: %w", p.name, err), "install stead-runtime-kubernetes beside stead")
 	}
 	return plugin.Ensure(ctx, plugin.LaunchOptions{
-		Path: path, Dir: dir, Args: strings.Split(arguments(to, dir), "\x00"), Env: p.environment(),
+		Path: path, Dir: dir, Args: strings.Split(arguments(to, dir, filepath.Join(p.home.State, "images")), "\x00"), Env: p.environment(),
 		LogFile: filepath.Join(p.home.State, "kubernetes.log"), Log: p.log,
 	})
 }
@@ -126,15 +126,15 @@ func (p *place) environment() []string {
 // directory is where the runtime of a target is found: another target is
 // another directory. It is short, as a socket's path has to be.
 func (p *place) directory(to pin) string {
-	sum := sha256.Sum256([]byte(arguments(to, "")))
+	sum := sha256.Sum256([]byte(arguments(to, "", "")))
 	return filepath.Join(p.home.Run, directoryPrefix+hex.EncodeToString(sum[:3]))
 }
 
 const directoryPrefix = "k-"
 
 // arguments of the runtime for a target, with a NUL between them.
-func arguments(to pin, dir string) string {
-	args := []string{"--dir", dir, "--environment", to.Name, "--namespace", to.Namespace, "--project", to.Project}
+func arguments(to pin, dir, cache string) string {
+	args := []string{"--dir", dir, "--cache", cache, "--environment", to.Name, "--namespace", to.Namespace, "--project", to.Project}
 	for _, one := range [][2]string{{"--kubeconfig", to.Kubeconfig}, {"--context", to.Context}, {"--registry", to.Registry}, {"--load", to.Load}} {
 		if one[1] != "" {
 			args = append(args, one[0], one[1])

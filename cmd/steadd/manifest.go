@@ -19,7 +19,7 @@ func find(req daemon.LoadRequest) (string, error) {
 func load(_ context.Context, req daemon.LoadRequest) (daemon.Loaded, error) {
 	p, warnings, err := manifest.Load(manifest.Request{
 		Directory: req.Directory, File: req.File, Sources: req.Sources, Environment: req.Environment,
-		Profiles: req.Profiles, AutoPort: req.AutoPort, Taken: req.Taken, Gateway: req.Gateway,
+		Profiles: req.Profiles, AutoPort: req.AutoPort, Taken: req.Taken, Gateway: req.Gateway, Remote: req.Remote,
 	})
 	if err != nil {
 		return daemon.Loaded{}, err

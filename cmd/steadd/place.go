@@ -15,6 +15,7 @@ import (
 
 	"github.com/stead-dev/stead/daemon"
 	"github.com/stead-dev/stead/daemon/environ"
+	"github.com/stead-dev/stead/daemon/forward"
 	"github.com/stead-dev/stead/daemon/manifest"
 	"github.com/stead-dev/stead/ipc"
 	"github.com/stead-dev/stead/runtime"
@@ -31,7 +32,8 @@ type place struct {
 	home      ipc.Home
 	log       *slog.Logger
 	positions *split.Positions
-	present   func() *daemon.Present // set before the daemon runs
+	present   func() *daemon.Present // set before the daemon runs, as is forwards
+	forwards  *forward.Forwards
 
 	mu    sync.Mutex
 	pin   pin
@@ -224,7 +226,7 @@ func (p *place) settle(next pin) error {
 	if err := os.Rename(temporary, p.path()); err != nil {
 		return fmt.Errorf("remember the target of %s: %w", p.name, err)
 	}
-	served := arguments(p.pin, "") == arguments(next, "")
+	served := arguments(p.pin, "", "") == arguments(next, "", "")
 	p.pin = next
 	if !served {
 		close(p.moved)

@@ -75,6 +75,10 @@ func supervise(detach context.Context, home ipc.Home, where *place, log *slog.Lo
 	d := daemon.New(options)
 	if where != nil {
 		where.present = d.Present
+		if err := where.openForwards(d); err != nil {
+			return err
+		}
+		defer where.forwards.Close()
 	}
 	server := ipc.NewServer(backend{d: d, home: home, started: time.Now(), where: where}, log)
 	served := make(chan error, 1)

@@ -44,6 +44,7 @@ type document struct {
 	gateway     bool   // see Request
 	aimed       string // name of the environment that it is read for
 	target      *Target
+	remote      map[string]map[string]string  // see Request
 	looksSecret func(name, value string) bool // see Request
 	found       []runtime.Diagnostic
 	seen        map[string]bool          // positions and texts in found: an alias is read many times
@@ -52,7 +53,7 @@ type document struct {
 }
 
 func newDocument(file, text string, req Request) *document {
-	d := &document{aimed: cmp.Or(req.Target, local), looksSecret: req.Secret, read: readText, seen: map[string]bool{}, count: map[runtime.Severity]int{},
+	d := &document{aimed: cmp.Or(req.Target, local), looksSecret: req.Secret, remote: req.Remote, read: readText, seen: map[string]bool{}, count: map[runtime.Severity]int{},
 		shell: syntax.NewParser(syntax.Variant(syntax.LangPOSIX))}
 	directory := filepath.Dir(file)
 	d.open(file, directory, text, nil)

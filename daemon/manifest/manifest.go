@@ -51,6 +51,9 @@ type Request struct {
 	// earlier Project: what is not among them is not there. Env files are read
 	// from the disk always.
 	Sources map[string]string
+	// Remote are services that run somewhere else, with the addresses (host:port)
+	// of their ports: what depends on them waits for nothing.
+	Remote map[string]map[string]string
 	// Target is the name of an environment of the manifest that the services
 	// are resolved for; empty: for this machine. There AutoPort, Taken and
 	// Gateway are not used.

@@ -150,11 +150,13 @@ func (s *draft) url(p port) string {
 	case p.Protocol == "http":
 		scheme = "http"
 	}
-	at := "127.0.0.1"
+	at := net.JoinHostPort("127.0.0.1", strconv.Itoa(p.Number))
 	if s.target != nil {
-		at = runtime.HostName(s.name)
+		at = net.JoinHostPort(runtime.HostName(s.name), strconv.Itoa(p.Number))
+	} else if elsewhere := s.remote[s.name][p.Name]; elsewhere != "" {
+		at = elsewhere
 	}
-	return scheme + "://" + at + ":" + strconv.Itoa(p.Number)
+	return scheme + "://" + at
 }
 
 func (s *draft) urls() []string {

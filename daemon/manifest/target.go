@@ -18,7 +18,7 @@ type Target struct {
 	Context    string   // of the kubeconfig; empty: its current one
 	Namespace  string   // a DNS label
 	Registry   string   // where images are pushed to; empty: nowhere
-	Load       string   // a command that takes an image as a tar archive on its standard input
+	Load       string   // in the stead of Registry, for a cluster of one machine: how ctr is called for its containerd
 	Platforms  []string // "linux/arm64"; empty: linux on this machine's architecture
 	Watch      bool     // saves reload what runs there
 }

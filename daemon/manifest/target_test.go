@@ -51,7 +51,7 @@ environments:
     services:
       db: {image: "postgres:17", data: {pg: /var/lib/postgresql/data}, environment: [PGDATA=/var/lib/postgresql/data/pg]}
       web: {replicas: 3}
-  dev: {watch: true, namespace: mine, load: "ctr -n k8s.io images import -"}
+  dev: {watch: true, namespace: mine, load: "ctr -n k8s.io"}
 `
 
 // loadFor loads a manifest for one of its environments.
@@ -113,7 +113,7 @@ func TestTarget(t *testing.T) {
 // TestTargetAlone looks at what an environment leaves to defaults.
 func TestTargetAlone(t *testing.T) {
 	p := loadFor(t, "dev", strings.Replace(clustered, "command: postgres -D ./data", "command: postgres\n    image: {base: postgres}", 1))
-	want := Target{Name: "dev", Runtime: RuntimeKubernetes, Namespace: "mine", Load: "ctr -n k8s.io images import -", Watch: true}
+	want := Target{Name: "dev", Runtime: RuntimeKubernetes, Namespace: "mine", Load: "ctr -n k8s.io", Watch: true}
 	if diff := cmp.Diff(&want, p.Target); diff != "" {
 		t.Errorf("target (-want +got):\n%s", diff)
 	}
@@ -141,5 +141,34 @@ func TestTargetAlone(t *testing.T) {
 	}
 	if s := home.Services["api"].Spec; s.Package != nil || s.Patch != "" || s.Requests != (runtime.Limits{}) || s.Ports[0].Published != 0 {
 		t.Errorf("at home the spec is %+v", s)
+	}
+}
+
+// TestRemote has services that run somewhere else: nobody waits for them, and
+// they are found where they are.
+func TestRemote(t *testing.T) {
+	file := write(t, t.TempDir(), FileName, `
+services:
+  migrate: {command: migrate, restart: no}
+  api: {command: api, ports: {http: 9001, grpc: 9002}}
+  db: {command: db, ports: {db: 5432}}
+  web: {command: web, depends_on: [migrate, api, db]}
+`)
+	p, _, err := Load(Request{File: file, Gateway: true, Remote: map[string]map[string]string{
+		"migrate": {}, "api": {"http": "127.0.0.1:40001", "grpc": "127.0.0.1:40002"},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	web := p.Services["web"]
+	if needs := web.Plan.DependsOn; len(needs) != 1 || needs[0].Service != "db" {
+		t.Errorf("it waits for %+v", needs)
+	}
+	for name, want := range map[string]string{
+		"STEAD_API_URL": "http://127.0.0.1:40001", "STEAD_API_GRPC_URL": "grpc://127.0.0.1:40002", "STEAD_DB_URL": "tcp://127.0.0.1:5432",
+	} {
+		if got := web.Spec.Environment[name]; got != want {
+			t.Errorf("%s is %s, want %s", name, got, want)
+		}
 	}
 }

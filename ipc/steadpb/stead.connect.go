@@ -61,6 +61,8 @@ const (
 	DaemonPreviewProcedure = "/stead.v1.Daemon/Preview"
 	// DaemonEnvironmentsProcedure is the procedure name of the Daemon's Environments RPC.
 	DaemonEnvironmentsProcedure = "/stead.v1.Daemon/Environments"
+	// DaemonForwardProcedure is the procedure name of the Daemon's Forward RPC.
+	DaemonForwardProcedure = "/stead.v1.Daemon/Forward"
 	// DaemonStopProcedure is the procedure name of the Daemon's Stop RPC.
 	DaemonStopProcedure = "/stead.v1.Daemon/Stop"
 )
@@ -169,6 +171,13 @@ var (
 			IdempotencyLevel: connect.IdempotencyNoSideEffects,
 		}
 	})
+	daemonForwardSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_ipc_steadpb_stead_proto.Services().ByName("Daemon").Methods().ByName("Forward"),
+			Procedure:  DaemonForwardProcedure,
+		}
+	})
 	daemonStopSpec = sync.OnceValue(func() connect.Spec {
 		return connect.Spec{
 			StreamType: connect.StreamTypeUnary,
@@ -212,6 +221,9 @@ type DaemonClient interface {
 	Preview(context.Context, *PreviewRequest) (*PreviewResponse, error)
 	// Environments are those that a manifest describes.
 	Environments(context.Context, *EnvironmentsRequest) (*EnvironmentsResponse, error)
+	// Forward holds ports of this machine for services of the environment of this
+	// daemon, until they are all stopped. Asked again it answers the same.
+	Forward(context.Context, *ForwardRequest) (*ForwardResponse, error)
 	// Stop ends the daemon. Without services everything keeps running.
 	Stop(context.Context, *StopRequest) (*StopResponse, error)
 }
@@ -352,6 +364,9 @@ type DaemonHandler interface {
 	Preview(context.Context, *PreviewRequest) (*PreviewResponse, error)
 	// Environments are those that a manifest describes.
 	Environments(context.Context, *EnvironmentsRequest) (*EnvironmentsResponse, error)
+	// Forward holds ports of this machine for services of the environment of this
+	// daemon, until they are all stopped. Asked again it answers the same.
+	Forward(context.Context, *ForwardRequest) (*ForwardResponse, error)
 	// Stop ends the daemon. Without services everything keeps running.
 	Stop(context.Context, *StopRequest) (*StopResponse, error)
 }
@@ -374,6 +389,7 @@ func RegisterDaemonHandler(server *connect.Server, svc DaemonHandler) {
 		connect.Method{Spec: daemonTerminalSpec(), Handler: adapter.terminal},
 		connect.Method{Spec: daemonPreviewSpec(), Handler: adapter.preview},
 		connect.Method{Spec: daemonEnvironmentsSpec(), Handler: adapter.environments},
+		connect.Method{Spec: daemonForwardSpec(), Handler: adapter.forward},
 		connect.Method{Spec: daemonStopSpec(), Handler: adapter.stop},
 	)
 }
@@ -506,6 +522,10 @@ func (UnimplementedDaemonHandler) Environments(context.Context, *EnvironmentsReq
 	return nil, connect.NewError(connect.CodeUnimplemented, "stead.v1.Daemon.Environments is not implemented")
 }
 
+func (UnimplementedDaemonHandler) Forward(context.Context, *ForwardRequest) (*ForwardResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "stead.v1.Daemon.Forward is not implemented")
+}
+
 func (UnimplementedDaemonHandler) Stop(context.Context, *StopRequest) (*StopResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "stead.v1.Daemon.Stop is not implemented")
 }
@@ -621,6 +641,14 @@ func (c *daemonClient) Preview(ctx context.Context, req *PreviewRequest) (*Previ
 func (c *daemonClient) Environments(ctx context.Context, req *EnvironmentsRequest) (*EnvironmentsResponse, error) {
 	var res EnvironmentsResponse
 	if err := c.client.CallUnary(ctx, daemonEnvironmentsSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *daemonClient) Forward(ctx context.Context, req *ForwardRequest) (*ForwardResponse, error) {
+	var res ForwardResponse
+	if err := c.client.CallUnary(ctx, daemonForwardSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -778,6 +806,18 @@ func (h daemonHandler) environments(ctx context.Context, _ connect.Spec, stream 
 		return err
 	}
 	res, err := h.svc.Environments(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h daemonHandler) forward(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req ForwardRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Forward(ctx, &req)
 	if err != nil {
 		return err
 	}

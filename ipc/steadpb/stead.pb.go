@@ -253,7 +253,9 @@ type UpRequest struct {
 	Keep          bool                   `protobuf:"varint,4,opt,name=keep,proto3" json:"keep,omitempty"`              // -d: comes back after a reboot
 	Environment   []string               `protobuf:"bytes,5,rep,name=environment,proto3" json:"environment,omitempty"` // KEY=VALUE: the caller's, inherited by the services
 	Profiles      []string               `protobuf:"bytes,6,rep,name=profiles,proto3" json:"profiles,omitempty"`
-	Agreed        string                 `protobuf:"bytes,7,opt,name=agreed,proto3" json:"agreed,omitempty"` // in another environment: the context that the user has agreed to deploy to
+	Agreed        string                 `protobuf:"bytes,7,opt,name=agreed,proto3" json:"agreed,omitempty"`   // in another environment: the context that the user has agreed to deploy to
+	Without       []string               `protobuf:"bytes,8,rep,name=without,proto3" json:"without,omitempty"` // services that run somewhere else: nothing of the rest may need them
+	Remote        []*Forwarded           `protobuf:"bytes,9,rep,name=remote,proto3" json:"remote,omitempty"`   // services that run somewhere else, and where they are reached: they count as there
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -335,6 +337,20 @@ func (x *UpRequest) GetAgreed() string {
 		return x.Agreed
 	}
 	return ""
+}
+
+func (x *UpRequest) GetWithout() []string {
+	if x != nil {
+		return x.Without
+	}
+	return nil
+}
+
+func (x *UpRequest) GetRemote() []*Forwarded {
+	if x != nil {
+		return x.Remote
+	}
+	return nil
 }
 
 type UpResponse struct {
@@ -2991,6 +3007,156 @@ func (x *PreviewObject) GetText() string {
 	return ""
 }
 
+type ForwardRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Selection     *Selection             `protobuf:"bytes,1,opt,name=selection,proto3" json:"selection,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForwardRequest) Reset() {
+	*x = ForwardRequest{}
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForwardRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForwardRequest) ProtoMessage() {}
+
+func (x *ForwardRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForwardRequest.ProtoReflect.Descriptor instead.
+func (*ForwardRequest) Descriptor() ([]byte, []int) {
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *ForwardRequest) GetSelection() *Selection {
+	if x != nil {
+		return x.Selection
+	}
+	return nil
+}
+
+type ForwardResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ports         []*Forwarded           `protobuf:"bytes,1,rep,name=ports,proto3" json:"ports,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForwardResponse) Reset() {
+	*x = ForwardResponse{}
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForwardResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForwardResponse) ProtoMessage() {}
+
+func (x *ForwardResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForwardResponse.ProtoReflect.Descriptor instead.
+func (*ForwardResponse) Descriptor() ([]byte, []int) {
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *ForwardResponse) GetPorts() []*Forwarded {
+	if x != nil {
+		return x.Ports
+	}
+	return nil
+}
+
+// Forwarded is a port of a service elsewhere. A service without ports has one
+// with its name alone.
+type Forwarded struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Service       string                 `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	Port          string                 `protobuf:"bytes,2,opt,name=port,proto3" json:"port,omitempty"`
+	Address       string                 `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"` // host:port on this machine
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Forwarded) Reset() {
+	*x = Forwarded{}
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Forwarded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Forwarded) ProtoMessage() {}
+
+func (x *Forwarded) ProtoReflect() protoreflect.Message {
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Forwarded.ProtoReflect.Descriptor instead.
+func (*Forwarded) Descriptor() ([]byte, []int) {
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *Forwarded) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *Forwarded) GetPort() string {
+	if x != nil {
+		return x.Port
+	}
+	return ""
+}
+
+func (x *Forwarded) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
 type EnvironmentsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Directory     string                 `protobuf:"bytes,1,opt,name=directory,proto3" json:"directory,omitempty"`
@@ -3002,7 +3168,7 @@ type EnvironmentsRequest struct {
 
 func (x *EnvironmentsRequest) Reset() {
 	*x = EnvironmentsRequest{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[38]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3014,7 +3180,7 @@ func (x *EnvironmentsRequest) String() string {
 func (*EnvironmentsRequest) ProtoMessage() {}
 
 func (x *EnvironmentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[38]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3027,7 +3193,7 @@ func (x *EnvironmentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnvironmentsRequest.ProtoReflect.Descriptor instead.
 func (*EnvironmentsRequest) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{38}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *EnvironmentsRequest) GetDirectory() string {
@@ -3060,7 +3226,7 @@ type EnvironmentsResponse struct {
 
 func (x *EnvironmentsResponse) Reset() {
 	*x = EnvironmentsResponse{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[39]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3072,7 +3238,7 @@ func (x *EnvironmentsResponse) String() string {
 func (*EnvironmentsResponse) ProtoMessage() {}
 
 func (x *EnvironmentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[39]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3085,7 +3251,7 @@ func (x *EnvironmentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnvironmentsResponse.ProtoReflect.Descriptor instead.
 func (*EnvironmentsResponse) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{39}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *EnvironmentsResponse) GetEnvironments() []*Environment {
@@ -3111,7 +3277,7 @@ type Environment struct {
 
 func (x *Environment) Reset() {
 	*x = Environment{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[40]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3123,7 +3289,7 @@ func (x *Environment) String() string {
 func (*Environment) ProtoMessage() {}
 
 func (x *Environment) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[40]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3136,7 +3302,7 @@ func (x *Environment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Environment.ProtoReflect.Descriptor instead.
 func (*Environment) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{40}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Environment) GetName() string {
@@ -3205,7 +3371,7 @@ type StopRequest struct {
 
 func (x *StopRequest) Reset() {
 	*x = StopRequest{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[41]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3217,7 +3383,7 @@ func (x *StopRequest) String() string {
 func (*StopRequest) ProtoMessage() {}
 
 func (x *StopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[41]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3230,7 +3396,7 @@ func (x *StopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopRequest.ProtoReflect.Descriptor instead.
 func (*StopRequest) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{41}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *StopRequest) GetServices() bool {
@@ -3256,7 +3422,7 @@ type StopResponse struct {
 
 func (x *StopResponse) Reset() {
 	*x = StopResponse{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[42]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3268,7 +3434,7 @@ func (x *StopResponse) String() string {
 func (*StopResponse) ProtoMessage() {}
 
 func (x *StopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[42]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3281,7 +3447,7 @@ func (x *StopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopResponse.ProtoReflect.Descriptor instead.
 func (*StopResponse) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{42}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *StopResponse) GetStopped() int32 {
@@ -3315,7 +3481,7 @@ const file_ipc_steadpb_stead_proto_rawDesc = "" +
 	"\fcapabilities\x18\x04 \x03(\tR\fcapabilities\x12\x1e\n" +
 	"\n" +
 	"goroutines\x18\x05 \x01(\x05R\n" +
-	"goroutines\"\xc3\x01\n" +
+	"goroutines\"\x8a\x02\n" +
 	"\tUpRequest\x12\x1c\n" +
 	"\tdirectory\x18\x01 \x01(\tR\tdirectory\x12\x12\n" +
 	"\x04file\x18\x02 \x01(\tR\x04file\x12\x1a\n" +
@@ -3323,7 +3489,9 @@ const file_ipc_steadpb_stead_proto_rawDesc = "" +
 	"\x04keep\x18\x04 \x01(\bR\x04keep\x12 \n" +
 	"\venvironment\x18\x05 \x03(\tR\venvironment\x12\x1a\n" +
 	"\bprofiles\x18\x06 \x03(\tR\bprofiles\x12\x16\n" +
-	"\x06agreed\x18\a \x01(\tR\x06agreed\"\xa2\x01\n" +
+	"\x06agreed\x18\a \x01(\tR\x06agreed\x12\x18\n" +
+	"\awithout\x18\b \x03(\tR\awithout\x12+\n" +
+	"\x06remote\x18\t \x03(\v2\x13.stead.v1.ForwardedR\x06remote\"\xa2\x01\n" +
 	"\n" +
 	"UpResponse\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x12\n" +
@@ -3563,7 +3731,15 @@ const file_ipc_steadpb_stead_proto_rawDesc = "" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
 	"\aservice\x18\x03 \x01(\tR\aservice\x12\x16\n" +
 	"\x06action\x18\x04 \x01(\tR\x06action\x12\x12\n" +
-	"\x04text\x18\x05 \x01(\tR\x04text\"i\n" +
+	"\x04text\x18\x05 \x01(\tR\x04text\"C\n" +
+	"\x0eForwardRequest\x121\n" +
+	"\tselection\x18\x01 \x01(\v2\x13.stead.v1.SelectionR\tselection\"<\n" +
+	"\x0fForwardResponse\x12)\n" +
+	"\x05ports\x18\x01 \x03(\v2\x13.stead.v1.ForwardedR\x05ports\"S\n" +
+	"\tForwarded\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x12\n" +
+	"\x04port\x18\x02 \x01(\tR\x04port\x12\x18\n" +
+	"\aaddress\x18\x03 \x01(\tR\aaddress\"i\n" +
 	"\x13EnvironmentsRequest\x12\x1c\n" +
 	"\tdirectory\x18\x01 \x01(\tR\tdirectory\x12\x12\n" +
 	"\x04file\x18\x02 \x01(\tR\x04file\x12 \n" +
@@ -3585,7 +3761,7 @@ const file_ipc_steadpb_stead_proto_rawDesc = "" +
 	"\bservices\x18\x01 \x01(\bR\bservices\x123\n" +
 	"\atimeout\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\atimeout\"(\n" +
 	"\fStopResponse\x12\x18\n" +
-	"\astopped\x18\x01 \x01(\x05R\astopped2\xab\a\n" +
+	"\astopped\x18\x01 \x01(\x05R\astopped2\xeb\a\n" +
 	"\x06Daemon\x12C\n" +
 	"\aVersion\x12\x18.stead.v1.VersionRequest\x1a\x19.stead.v1.VersionResponse\"\x03\x90\x02\x01\x12/\n" +
 	"\x02Up\x12\x13.stead.v1.UpRequest\x1a\x14.stead.v1.UpResponse\x125\n" +
@@ -3600,7 +3776,8 @@ const file_ipc_steadpb_stead_proto_rawDesc = "" +
 	"\x04Logs\x12\x15.stead.v1.LogsRequest\x1a\x16.stead.v1.LogsResponse0\x01\x12E\n" +
 	"\bTerminal\x12\x19.stead.v1.TerminalRequest\x1a\x1a.stead.v1.TerminalResponse(\x010\x01\x12>\n" +
 	"\aPreview\x12\x18.stead.v1.PreviewRequest\x1a\x19.stead.v1.PreviewResponse\x12R\n" +
-	"\fEnvironments\x12\x1d.stead.v1.EnvironmentsRequest\x1a\x1e.stead.v1.EnvironmentsResponse\"\x03\x90\x02\x01\x125\n" +
+	"\fEnvironments\x12\x1d.stead.v1.EnvironmentsRequest\x1a\x1e.stead.v1.EnvironmentsResponse\"\x03\x90\x02\x01\x12>\n" +
+	"\aForward\x12\x18.stead.v1.ForwardRequest\x1a\x19.stead.v1.ForwardResponse\x125\n" +
 	"\x04Stop\x12\x15.stead.v1.StopRequest\x1a\x16.stead.v1.StopResponseB0Z.github.com/stead-dev/stead/ipc/steadpb;steadpbb\x06proto3"
 
 var (
@@ -3615,7 +3792,7 @@ func file_ipc_steadpb_stead_proto_rawDescGZIP() []byte {
 	return file_ipc_steadpb_stead_proto_rawDescData
 }
 
-var file_ipc_steadpb_stead_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
+var file_ipc_steadpb_stead_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
 var file_ipc_steadpb_stead_proto_goTypes = []any{
 	(*VersionRequest)(nil),        // 0: stead.v1.VersionRequest
 	(*VersionResponse)(nil),       // 1: stead.v1.VersionResponse
@@ -3655,91 +3832,99 @@ var file_ipc_steadpb_stead_proto_goTypes = []any{
 	(*PreviewRequest)(nil),        // 35: stead.v1.PreviewRequest
 	(*PreviewResponse)(nil),       // 36: stead.v1.PreviewResponse
 	(*PreviewObject)(nil),         // 37: stead.v1.PreviewObject
-	(*EnvironmentsRequest)(nil),   // 38: stead.v1.EnvironmentsRequest
-	(*EnvironmentsResponse)(nil),  // 39: stead.v1.EnvironmentsResponse
-	(*Environment)(nil),           // 40: stead.v1.Environment
-	(*StopRequest)(nil),           // 41: stead.v1.StopRequest
-	(*StopResponse)(nil),          // 42: stead.v1.StopResponse
-	nil,                           // 43: stead.v1.Instance.EndpointsEntry
-	(*timestamppb.Timestamp)(nil), // 44: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 45: google.protobuf.Duration
+	(*ForwardRequest)(nil),        // 38: stead.v1.ForwardRequest
+	(*ForwardResponse)(nil),       // 39: stead.v1.ForwardResponse
+	(*Forwarded)(nil),             // 40: stead.v1.Forwarded
+	(*EnvironmentsRequest)(nil),   // 41: stead.v1.EnvironmentsRequest
+	(*EnvironmentsResponse)(nil),  // 42: stead.v1.EnvironmentsResponse
+	(*Environment)(nil),           // 43: stead.v1.Environment
+	(*StopRequest)(nil),           // 44: stead.v1.StopRequest
+	(*StopResponse)(nil),          // 45: stead.v1.StopResponse
+	nil,                           // 46: stead.v1.Instance.EndpointsEntry
+	(*timestamppb.Timestamp)(nil), // 47: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 48: google.protobuf.Duration
 }
 var file_ipc_steadpb_stead_proto_depIdxs = []int32{
 	2,  // 0: stead.v1.VersionResponse.runtime:type_name -> stead.v1.Runtime
-	44, // 1: stead.v1.VersionResponse.started:type_name -> google.protobuf.Timestamp
-	15, // 2: stead.v1.UpResponse.warnings:type_name -> stead.v1.Diagnostic
-	5,  // 3: stead.v1.DownRequest.selection:type_name -> stead.v1.Selection
-	5,  // 4: stead.v1.RestartRequest.selection:type_name -> stead.v1.Selection
-	15, // 5: stead.v1.CheckResponse.diagnostics:type_name -> stead.v1.Diagnostic
-	5,  // 6: stead.v1.EnvRequest.selection:type_name -> stead.v1.Selection
-	14, // 7: stead.v1.EnvResponse.variables:type_name -> stead.v1.EnvVariable
-	15, // 8: stead.v1.EnvResponse.warnings:type_name -> stead.v1.Diagnostic
-	5,  // 9: stead.v1.StatusRequest.selection:type_name -> stead.v1.Selection
-	19, // 10: stead.v1.StatusResponse.services:type_name -> stead.v1.Service
-	21, // 11: stead.v1.Service.instances:type_name -> stead.v1.Instance
-	44, // 12: stead.v1.Service.since:type_name -> google.protobuf.Timestamp
-	44, // 13: stead.v1.Service.until:type_name -> google.protobuf.Timestamp
-	15, // 14: stead.v1.Service.diagnostics:type_name -> stead.v1.Diagnostic
-	20, // 15: stead.v1.Service.reload:type_name -> stead.v1.Reload
-	44, // 16: stead.v1.Reload.began:type_name -> google.protobuf.Timestamp
-	44, // 17: stead.v1.Reload.built:type_name -> google.protobuf.Timestamp
-	44, // 18: stead.v1.Reload.ended:type_name -> google.protobuf.Timestamp
-	44, // 19: stead.v1.Instance.since:type_name -> google.protobuf.Timestamp
-	43, // 20: stead.v1.Instance.endpoints:type_name -> stead.v1.Instance.EndpointsEntry
-	5,  // 21: stead.v1.WhyRequest.selection:type_name -> stead.v1.Selection
-	15, // 22: stead.v1.WhyResponse.diagnostics:type_name -> stead.v1.Diagnostic
-	5,  // 23: stead.v1.EventsRequest.selection:type_name -> stead.v1.Selection
-	26, // 24: stead.v1.EventsResponse.events:type_name -> stead.v1.Event
-	44, // 25: stead.v1.Event.time:type_name -> google.protobuf.Timestamp
-	5,  // 26: stead.v1.LogsRequest.selection:type_name -> stead.v1.Selection
-	44, // 27: stead.v1.LogsRequest.since:type_name -> google.protobuf.Timestamp
-	44, // 28: stead.v1.LogsRequest.until:type_name -> google.protobuf.Timestamp
-	29, // 29: stead.v1.LogsResponse.blocks:type_name -> stead.v1.LogBlock
-	44, // 30: stead.v1.LogBlock.time:type_name -> google.protobuf.Timestamp
-	31, // 31: stead.v1.TerminalRequest.open:type_name -> stead.v1.TerminalOpen
-	32, // 32: stead.v1.TerminalRequest.resize:type_name -> stead.v1.TerminalSize
-	5,  // 33: stead.v1.TerminalOpen.selection:type_name -> stead.v1.Selection
-	32, // 34: stead.v1.TerminalOpen.size:type_name -> stead.v1.TerminalSize
-	34, // 35: stead.v1.TerminalResponse.exit:type_name -> stead.v1.TerminalExit
-	37, // 36: stead.v1.PreviewResponse.objects:type_name -> stead.v1.PreviewObject
-	15, // 37: stead.v1.PreviewResponse.warnings:type_name -> stead.v1.Diagnostic
-	40, // 38: stead.v1.EnvironmentsResponse.environments:type_name -> stead.v1.Environment
-	45, // 39: stead.v1.StopRequest.timeout:type_name -> google.protobuf.Duration
-	0,  // 40: stead.v1.Daemon.Version:input_type -> stead.v1.VersionRequest
-	3,  // 41: stead.v1.Daemon.Up:input_type -> stead.v1.UpRequest
-	6,  // 42: stead.v1.Daemon.Down:input_type -> stead.v1.DownRequest
-	8,  // 43: stead.v1.Daemon.Restart:input_type -> stead.v1.RestartRequest
-	10, // 44: stead.v1.Daemon.Check:input_type -> stead.v1.CheckRequest
-	12, // 45: stead.v1.Daemon.Env:input_type -> stead.v1.EnvRequest
-	17, // 46: stead.v1.Daemon.Status:input_type -> stead.v1.StatusRequest
-	17, // 47: stead.v1.Daemon.Watch:input_type -> stead.v1.StatusRequest
-	22, // 48: stead.v1.Daemon.Why:input_type -> stead.v1.WhyRequest
-	24, // 49: stead.v1.Daemon.Events:input_type -> stead.v1.EventsRequest
-	27, // 50: stead.v1.Daemon.Logs:input_type -> stead.v1.LogsRequest
-	30, // 51: stead.v1.Daemon.Terminal:input_type -> stead.v1.TerminalRequest
-	35, // 52: stead.v1.Daemon.Preview:input_type -> stead.v1.PreviewRequest
-	38, // 53: stead.v1.Daemon.Environments:input_type -> stead.v1.EnvironmentsRequest
-	41, // 54: stead.v1.Daemon.Stop:input_type -> stead.v1.StopRequest
-	1,  // 55: stead.v1.Daemon.Version:output_type -> stead.v1.VersionResponse
-	4,  // 56: stead.v1.Daemon.Up:output_type -> stead.v1.UpResponse
-	7,  // 57: stead.v1.Daemon.Down:output_type -> stead.v1.DownResponse
-	9,  // 58: stead.v1.Daemon.Restart:output_type -> stead.v1.RestartResponse
-	11, // 59: stead.v1.Daemon.Check:output_type -> stead.v1.CheckResponse
-	13, // 60: stead.v1.Daemon.Env:output_type -> stead.v1.EnvResponse
-	18, // 61: stead.v1.Daemon.Status:output_type -> stead.v1.StatusResponse
-	18, // 62: stead.v1.Daemon.Watch:output_type -> stead.v1.StatusResponse
-	23, // 63: stead.v1.Daemon.Why:output_type -> stead.v1.WhyResponse
-	25, // 64: stead.v1.Daemon.Events:output_type -> stead.v1.EventsResponse
-	28, // 65: stead.v1.Daemon.Logs:output_type -> stead.v1.LogsResponse
-	33, // 66: stead.v1.Daemon.Terminal:output_type -> stead.v1.TerminalResponse
-	36, // 67: stead.v1.Daemon.Preview:output_type -> stead.v1.PreviewResponse
-	39, // 68: stead.v1.Daemon.Environments:output_type -> stead.v1.EnvironmentsResponse
-	42, // 69: stead.v1.Daemon.Stop:output_type -> stead.v1.StopResponse
-	55, // [55:70] is the sub-list for method output_type
-	40, // [40:55] is the sub-list for method input_type
-	40, // [40:40] is the sub-list for extension type_name
-	40, // [40:40] is the sub-list for extension extendee
-	0,  // [0:40] is the sub-list for field type_name
+	47, // 1: stead.v1.VersionResponse.started:type_name -> google.protobuf.Timestamp
+	40, // 2: stead.v1.UpRequest.remote:type_name -> stead.v1.Forwarded
+	15, // 3: stead.v1.UpResponse.warnings:type_name -> stead.v1.Diagnostic
+	5,  // 4: stead.v1.DownRequest.selection:type_name -> stead.v1.Selection
+	5,  // 5: stead.v1.RestartRequest.selection:type_name -> stead.v1.Selection
+	15, // 6: stead.v1.CheckResponse.diagnostics:type_name -> stead.v1.Diagnostic
+	5,  // 7: stead.v1.EnvRequest.selection:type_name -> stead.v1.Selection
+	14, // 8: stead.v1.EnvResponse.variables:type_name -> stead.v1.EnvVariable
+	15, // 9: stead.v1.EnvResponse.warnings:type_name -> stead.v1.Diagnostic
+	5,  // 10: stead.v1.StatusRequest.selection:type_name -> stead.v1.Selection
+	19, // 11: stead.v1.StatusResponse.services:type_name -> stead.v1.Service
+	21, // 12: stead.v1.Service.instances:type_name -> stead.v1.Instance
+	47, // 13: stead.v1.Service.since:type_name -> google.protobuf.Timestamp
+	47, // 14: stead.v1.Service.until:type_name -> google.protobuf.Timestamp
+	15, // 15: stead.v1.Service.diagnostics:type_name -> stead.v1.Diagnostic
+	20, // 16: stead.v1.Service.reload:type_name -> stead.v1.Reload
+	47, // 17: stead.v1.Reload.began:type_name -> google.protobuf.Timestamp
+	47, // 18: stead.v1.Reload.built:type_name -> google.protobuf.Timestamp
+	47, // 19: stead.v1.Reload.ended:type_name -> google.protobuf.Timestamp
+	47, // 20: stead.v1.Instance.since:type_name -> google.protobuf.Timestamp
+	46, // 21: stead.v1.Instance.endpoints:type_name -> stead.v1.Instance.EndpointsEntry
+	5,  // 22: stead.v1.WhyRequest.selection:type_name -> stead.v1.Selection
+	15, // 23: stead.v1.WhyResponse.diagnostics:type_name -> stead.v1.Diagnostic
+	5,  // 24: stead.v1.EventsRequest.selection:type_name -> stead.v1.Selection
+	26, // 25: stead.v1.EventsResponse.events:type_name -> stead.v1.Event
+	47, // 26: stead.v1.Event.time:type_name -> google.protobuf.Timestamp
+	5,  // 27: stead.v1.LogsRequest.selection:type_name -> stead.v1.Selection
+	47, // 28: stead.v1.LogsRequest.since:type_name -> google.protobuf.Timestamp
+	47, // 29: stead.v1.LogsRequest.until:type_name -> google.protobuf.Timestamp
+	29, // 30: stead.v1.LogsResponse.blocks:type_name -> stead.v1.LogBlock
+	47, // 31: stead.v1.LogBlock.time:type_name -> google.protobuf.Timestamp
+	31, // 32: stead.v1.TerminalRequest.open:type_name -> stead.v1.TerminalOpen
+	32, // 33: stead.v1.TerminalRequest.resize:type_name -> stead.v1.TerminalSize
+	5,  // 34: stead.v1.TerminalOpen.selection:type_name -> stead.v1.Selection
+	32, // 35: stead.v1.TerminalOpen.size:type_name -> stead.v1.TerminalSize
+	34, // 36: stead.v1.TerminalResponse.exit:type_name -> stead.v1.TerminalExit
+	37, // 37: stead.v1.PreviewResponse.objects:type_name -> stead.v1.PreviewObject
+	15, // 38: stead.v1.PreviewResponse.warnings:type_name -> stead.v1.Diagnostic
+	5,  // 39: stead.v1.ForwardRequest.selection:type_name -> stead.v1.Selection
+	40, // 40: stead.v1.ForwardResponse.ports:type_name -> stead.v1.Forwarded
+	43, // 41: stead.v1.EnvironmentsResponse.environments:type_name -> stead.v1.Environment
+	48, // 42: stead.v1.StopRequest.timeout:type_name -> google.protobuf.Duration
+	0,  // 43: stead.v1.Daemon.Version:input_type -> stead.v1.VersionRequest
+	3,  // 44: stead.v1.Daemon.Up:input_type -> stead.v1.UpRequest
+	6,  // 45: stead.v1.Daemon.Down:input_type -> stead.v1.DownRequest
+	8,  // 46: stead.v1.Daemon.Restart:input_type -> stead.v1.RestartRequest
+	10, // 47: stead.v1.Daemon.Check:input_type -> stead.v1.CheckRequest
+	12, // 48: stead.v1.Daemon.Env:input_type -> stead.v1.EnvRequest
+	17, // 49: stead.v1.Daemon.Status:input_type -> stead.v1.StatusRequest
+	17, // 50: stead.v1.Daemon.Watch:input_type -> stead.v1.StatusRequest
+	22, // 51: stead.v1.Daemon.Why:input_type -> stead.v1.WhyRequest
+	24, // 52: stead.v1.Daemon.Events:input_type -> stead.v1.EventsRequest
+	27, // 53: stead.v1.Daemon.Logs:input_type -> stead.v1.LogsRequest
+	30, // 54: stead.v1.Daemon.Terminal:input_type -> stead.v1.TerminalRequest
+	35, // 55: stead.v1.Daemon.Preview:input_type -> stead.v1.PreviewRequest
+	41, // 56: stead.v1.Daemon.Environments:input_type -> stead.v1.EnvironmentsRequest
+	38, // 57: stead.v1.Daemon.Forward:input_type -> stead.v1.ForwardRequest
+	44, // 58: stead.v1.Daemon.Stop:input_type -> stead.v1.StopRequest
+	1,  // 59: stead.v1.Daemon.Version:output_type -> stead.v1.VersionResponse
+	4,  // 60: stead.v1.Daemon.Up:output_type -> stead.v1.UpResponse
+	7,  // 61: stead.v1.Daemon.Down:output_type -> stead.v1.DownResponse
+	9,  // 62: stead.v1.Daemon.Restart:output_type -> stead.v1.RestartResponse
+	11, // 63: stead.v1.Daemon.Check:output_type -> stead.v1.CheckResponse
+	13, // 64: stead.v1.Daemon.Env:output_type -> stead.v1.EnvResponse
+	18, // 65: stead.v1.Daemon.Status:output_type -> stead.v1.StatusResponse
+	18, // 66: stead.v1.Daemon.Watch:output_type -> stead.v1.StatusResponse
+	23, // 67: stead.v1.Daemon.Why:output_type -> stead.v1.WhyResponse
+	25, // 68: stead.v1.Daemon.Events:output_type -> stead.v1.EventsResponse
+	28, // 69: stead.v1.Daemon.Logs:output_type -> stead.v1.LogsResponse
+	33, // 70: stead.v1.Daemon.Terminal:output_type -> stead.v1.TerminalResponse
+	36, // 71: stead.v1.Daemon.Preview:output_type -> stead.v1.PreviewResponse
+	42, // 72: stead.v1.Daemon.Environments:output_type -> stead.v1.EnvironmentsResponse
+	39, // 73: stead.v1.Daemon.Forward:output_type -> stead.v1.ForwardResponse
+	45, // 74: stead.v1.Daemon.Stop:output_type -> stead.v1.StopResponse
+	59, // [59:75] is the sub-list for method output_type
+	43, // [43:59] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_ipc_steadpb_stead_proto_init() }
@@ -3753,7 +3938,7 @@ func file_ipc_steadpb_stead_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ipc_steadpb_stead_proto_rawDesc), len(file_ipc_steadpb_stead_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   44,
+			NumMessages:   47,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

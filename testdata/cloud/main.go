@@ -26,7 +26,7 @@ import (
 var arguments = map[string]*string{}
 
 func main() {
-	for _, name := range []string{"dir", "kubeconfig", "context", "namespace", "project", "environment", "registry", "load"} {
+	for _, name := range []string{"dir", "kubeconfig", "context", "namespace", "project", "environment", "registry", "load", "cache"} {
 		arguments[name] = flag.String(name, "", "as stead-runtime-kubernetes has it")
 	}
 	flag.Parse()
