@@ -14,8 +14,6 @@ import (
 	"strings"
 	"time"
 
-	client "k8s.io/client-go/kubernetes"
-
 	"github.com/stead-dev/stead/plugins/kubernetes"
 	"github.com/stead-dev/stead/plugins/kubernetes/image"
 	"github.com/stead-dev/stead/runtime"
@@ -43,7 +41,7 @@ func main() {
 		return
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil)) // a file: it never prints
-	err := serve(o, log)
+	err := run(o, log)
 	if err != nil {
 		log.Error("runtime ends", "err", err)
 	}
@@ -57,7 +55,25 @@ type options struct {
 	image                                image.Options
 }
 
-func serve(o options, log *slog.Logger) error {
+// run serves with a packer of its own.
+func run(o options, log *slog.Logger) error {
+	if o.load == "" && o.image.Registry == "" {
+		return serve(o, nil, log)
+	}
+	client, _, err := kubernetes.Connect(o.target)
+	if err != nil {
+		return err
+	}
+	o.image.Load, o.image.Log, o.image.Platforms = strings.Fields(o.load), log, kubernetes.Platforms(client)
+	images, err := image.New(o.image)
+	if err != nil {
+		return err
+	}
+	defer images.Close()
+	return serve(o, images, log)
+}
+
+func serve(o options, images kubernetes.Packer, log *slog.Logger) error {
 	if o.project == "" || o.environment == "" {
 		return fmt.Errorf("--project and --environment are required: %w", runtime.Invalid)
 	}
@@ -73,17 +89,9 @@ func serve(o options, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	images, err := packer(o, client, log)
-	if err != nil {
-		return err
-	}
 	k := kubernetes.Options{
 		Client: client, Config: config, Namespace: kubernetes.Namespace(o.namespace, o.project),
-		Environment: o.environment, Project: o.project, Log: log, Nonce: s.Nonce, Build: version,
-	}
-	if images != nil {
-		defer images.Close()
-		k.Packer = images
+		Environment: o.environment, Project: o.project, Packer: images, Log: log, Nonce: s.Nonce, Build: version,
 	}
 	var rt *kubernetes.Runtime
 	s.Open = func() (runtime.Runtime, error) {
@@ -96,14 +104,4 @@ func serve(o options, log *slog.Logger) error {
 		rt.Close()
 	}
 	return err
-}
-
-// packer makes images, where it is said where they are to go.
-func packer(o options, client client.Interface, log *slog.Logger) (*image.Packer, error) {
-	if o.load == "" && o.image.Registry == "" {
-		return nil, nil
-	}
-	how := o.image
-	how.Load, how.Log, how.Platforms = strings.Fields(o.load), log, kubernetes.Platforms(client)
-	return image.New(how)
 }

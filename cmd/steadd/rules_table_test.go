@@ -78,6 +78,7 @@ func rules() []rule {
 		{packages: []string{"runtime/journal"}, may: []string{"runtime"}, never: join(cloud, small, local)},
 		{packages: []string{"plugins/process/..."}, may: []string{"runtime", "runtime/journal", "runtime/logs", "runtime/sockets", "self/..."}, never: join(cloud, small, local)},
 		{packages: []string{"plugins/kubernetes/cluster"}, may: nil, never: join(cloud, small, local)},
+		{packages: []string{"plugins/kubernetes/suite/..."}, may: []string{"runtime", "runtime/conformance", "plugins/kubernetes", "plugins/kubernetes/cluster"}, never: in("for tests alone", bbolt, connect, cobra)},
 		{packages: []string{"plugins/kubernetes/..."}, may: []string{"runtime", "runtime/journal", "self/..."}, never: join(local,
 			in("the cluster keeps all that there is to know", bbolt, connect, cobra))},
 		{packages: []string{"plugins/*/..."}, may: []string{"runtime", "self/..."}, never: join(small, local)},

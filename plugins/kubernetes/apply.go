@@ -198,7 +198,7 @@ func (r *Runtime) create(ctx context.Context, p *plan, o object) (metav1.Object,
 		return nil, err
 	}
 	if there != nil {
-		return there, sameHash(p.spec.ID, there.GetAnnotations()[annotationHash], p.spec.Hash())
+		return there, sameHash(p.spec.ID, there.GetAnnotations()[annotationHash], p.hash)
 	}
 	if p.stopSignal() != "" {
 		if err := r.keepsStopSignal(ctx, o); err != nil {

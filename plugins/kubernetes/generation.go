@@ -18,8 +18,10 @@ import (
 type generation struct {
 	record   record
 	hash     string
-	known    bool   // its record is there; before, only pods were seen
-	object   string // "Deployment", "Job"; "": none is in the cluster
+	whole    bool      // all of its objects have been written, as far as this runtime knows
+	known    bool      // its record is there; before, only pods were seen
+	object   string    // "Deployment", "Job"; "": none is in the cluster
+	uid      types.UID // of that, as it was seen
 	name     string
 	desired  int
 	denied   string // the cluster makes no pods of it: why

@@ -76,6 +76,7 @@ type Runtime struct {
 	worker      *worker
 	metrics     atomic.Bool // there is a metrics API
 	usage       usage
+	kept        kept
 	ctx         context.Context // of all that goes on between calls; ends by Close
 	cancel      context.CancelFunc
 	done        chan struct{} // closed at the end of Shutdown and Close

@@ -62,6 +62,7 @@ func (l *ledger) begin(r record, hash string, replicas int32, packing context.Ca
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	g := l.at(keyOf(r.ID))
+	g.whole = g.whole || packing == nil
 	if g.known {
 		return false
 	}
@@ -98,7 +99,7 @@ func (l *ledger) meet(g *generation, r record, hash string) {
 // packed ends the time before there are objects.
 func (l *ledger) packed(id runtime.ID, err error) {
 	l.change(id, func(g *generation) {
-		g.packing, g.trouble = nil, ""
+		g.packing, g.trouble, g.whole = nil, "", true
 		switch {
 		case err == nil:
 			if g.object == "" {
@@ -193,7 +194,7 @@ func (l *ledger) object(kind string, o *metav1.ObjectMeta, desired int, denied s
 	if !g.known {
 		l.meet(g, r, o.Annotations[annotationHash])
 	}
-	g.object, g.name, g.denied = kind, o.Name, denied
+	g.object, g.name, g.uid, g.denied = kind, o.Name, o.UID, denied
 	if text := o.Annotations[annotationEnd]; text != "" && g.verdict == nil {
 		var end runtime.GenerationStatus
 		if json.Unmarshal([]byte(text), &end) == nil && end.Phase.Final() {
@@ -335,15 +336,16 @@ func (l *ledger) unhealthy(g *generation, p *pod, message string) {
 	l.journal.Ready(p.instance(g.record.ID, p.starts), runtime.Readiness{Detail: text})
 }
 
-// hash of a generation that is known.
-func (l *ledger) hash(id runtime.ID) (string, bool) {
+// hash of a generation that is known, and whether there is nothing left to
+// write of it: of one that ended there never is.
+func (l *ledger) hash(id runtime.ID) (hash string, whole bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	g := l.generations[keyOf(id)]
 	if g == nil || !g.known {
 		return "", false
 	}
-	return g.hash, true
+	return g.hash, g.whole || g.packing != nil || g.ending()
 }
 
 func (l *ledger) record(id runtime.ID) (record, bool) {

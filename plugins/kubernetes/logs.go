@@ -15,7 +15,8 @@ import (
 )
 
 // Logs implements runtime.Runtime, from the logs that the kubelets keep: those
-// of pods that exist, of each the run that there is and the one before.
+// of pods that exist, of each the run that there is and the one before. Of pods
+// that this runtime ended because they failed it kept the last lines.
 //
 // A block is one line. Its Time is the kubelet's, by which the lines of all
 // pods are merged. Its Offset is such that Offset+len(Data) is the nanosecond
@@ -27,10 +28,7 @@ import (
 // terminals. Nobody who reads slowly loses anything: the kubelet waits, and
 // the service does not notice.
 func (r *Runtime) Logs(ctx context.Context, query runtime.LogQuery, fn func(runtime.LogBlock) error) error {
-	open := func(ctx context.Context, pod *corev1.Pod, o *corev1.PodLogOptions) (io.ReadCloser, error) {
-		return r.client.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, o).Stream(ctx)
-	}
-	reader := &logReader{pods: r.pods(), open: open, query: query}
+	reader := &logReader{pods: r.pods(), open: r.openLog, kept: &r.kept, query: query}
 	if err := reader.read(ctx, fn); err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -40,23 +38,27 @@ func (r *Runtime) Logs(ctx context.Context, query runtime.LogQuery, fn func(runt
 	return nil
 }
 
+func (r *Runtime) openLog(ctx context.Context, pod *corev1.Pod, o *corev1.PodLogOptions) (io.ReadCloser, error) {
+	return r.client.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, o).Stream(ctx)
+}
+
 // logReader is one call of Logs.
 type logReader struct {
-	pods   pods
-	open   func(ctx context.Context, pod *corev1.Pod, o *corev1.PodLogOptions) (io.ReadCloser, error)
-	query  runtime.LogQuery
-	match  *regexp.Regexp    // nil: every line
-	since  time.Time         // of Since and Offset the later
-	end    int64             // where the block that was handed over last ends
-	newest int64             // nanosecond after the newest line that was read
-	last   map[types.UID]int // attempt of the run that was read last, by pod
+	pods  pods
+	open  func(ctx context.Context, pod *corev1.Pod, o *corev1.PodLogOptions) (io.ReadCloser, error)
+	kept  *kept // nil: nothing
+	query runtime.LogQuery
+	match *regexp.Regexp    // nil: every line
+	since time.Time         // of Since and Offset the later
+	end   int64             // of the newest line that was read
+	last  map[types.UID]int // attempt of the run that was read last, by pod
 }
 
 func (l *logReader) read(ctx context.Context, fn func(runtime.LogBlock) error) error {
 	if err := l.prepare(); err != nil {
 		return err
 	}
-	seen, known, _ := l.pods.look(l.service())
+	seen, known, _ := l.pods.writers(l.service())
 	if !known {
 		return runtime.NotFound
 	}
@@ -68,7 +70,7 @@ func (l *logReader) read(ctx context.Context, fn func(runtime.LogBlock) error) e
 		return l.follow(ctx, places, fn)
 	}
 	if l.match != nil { // the contract: Offset is where reading ended
-		return fn(runtime.LogBlock{Service: l.query.Service, Offset: max(l.end, l.newest)})
+		return fn(runtime.LogBlock{Service: l.query.Service, Offset: l.end})
 	}
 	return nil
 }
@@ -112,31 +114,46 @@ func (l *logReader) backlog(ctx context.Context, seen []sight, places map[string
 		}
 		merge.add(ctx, tail.past)
 	}
+	for _, lines := range l.keepsakes(seen) {
+		merge.add(ctx, func(ctx context.Context, to chan<- logLine) error { return send(ctx, to, lines) })
+	}
 	if l.query.Last > 0 {
 		last := newRing(l.query.Last)
-		if err := merge.inOrder(func(line logLine) error { last.add(line, l.wants(line)); return nil }); err != nil {
+		err := merge.inOrder(func(line logLine) error {
+			if l.wants(&line) {
+				last.add(line)
+			}
+			return nil
+		})
+		if err != nil {
 			return err
 		}
 		return last.each(func(line logLine) error { return l.hand(line, fn) })
 	}
 	return merge.inOrder(func(line logLine) error {
-		if !l.wants(line) {
+		if !l.wants(&line) {
 			return nil
 		}
 		return l.hand(line, fn)
 	})
 }
 
-// wants notes a line that was read, and reports whether it is asked for.
-func (l *logReader) wants(line logLine) bool {
-	l.newest = max(l.newest, line.time.UnixNano()+1)
+// wants gives a line that was read its place in the log, and reports whether
+// it is asked for.
+func (l *logReader) wants(line *logLine) bool {
 	switch q := l.query; {
 	case line.time.Before(l.since), !q.Until.IsZero() && !line.time.Before(q.Until):
 		return false
+	}
+	if l.match != nil && !bytes.HasSuffix(line.data, []byte("\n")) {
+		line.data = append(line.data, '\n')
+	}
+	l.end = max(line.time.UnixNano()+1, l.end+int64(len(line.data)))
+	line.end = l.end
+	switch q := l.query; {
 	case q.Stream != runtime.StreamUnknown && q.Stream != line.stream:
 		return false
-	}
-	if l.match == nil {
+	case l.match == nil:
 		return true
 	}
 	text := bytes.TrimSuffix(line.data, []byte("\n"))
@@ -145,13 +162,8 @@ func (l *logReader) wants(line logLine) bool {
 
 // hand hands a line over as a block.
 func (l *logReader) hand(line logLine, fn func(runtime.LogBlock) error) error {
-	data := line.data
-	if l.match != nil && !bytes.HasSuffix(data, []byte("\n")) {
-		data = append(data, '\n')
-	}
-	l.end = max(line.time.UnixNano()+1, l.end+int64(len(data)))
 	return fn(runtime.LogBlock{
 		Service: l.query.Service, Instance: line.instance, Stream: line.stream,
-		Time: line.time, Offset: l.end - int64(len(data)), Data: data,
+		Time: line.time, Offset: line.end - int64(len(line.data)), Data: line.data,
 	})
 }

@@ -17,6 +17,7 @@ type logLine struct {
 	instance runtime.InstanceID
 	stream   runtime.Stream
 	data     []byte // with its LF, which a piece does not have
+	end      int64  // in the service's log, see Logs
 }
 
 // lines reads what the kubelet sends with PodLogOptions.Timestamps: a time of

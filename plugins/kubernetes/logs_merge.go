@@ -95,9 +95,8 @@ type ring struct {
 
 func newRing(most int) *ring { return &ring{most: most} }
 
-func (r *ring) add(line logLine, wanted bool) {
+func (r *ring) add(line logLine) {
 	switch {
-	case !wanted:
 	case len(r.lines) < r.most:
 		r.lines = append(r.lines, line)
 	default:
@@ -127,7 +126,7 @@ func (l *logReader) follow(ctx context.Context, places map[string]*place, fn fun
 	batch := &batch{reader: l, fn: fn, timer: time.NewTimer(0)}
 	defer batch.timer.Stop()
 	for {
-		seen, _, changed := l.pods.look(l.service())
+		seen, _, changed := l.pods.writers(l.service())
 		for _, s := range seen {
 			if tails[s.pod.UID] {
 				continue
@@ -194,7 +193,7 @@ func (b *batch) collect(ctx context.Context, lines <-chan logLine, changed <-cha
 func (b *batch) flush() error {
 	slices.SortStableFunc(b.lines, func(x, y logLine) int { return x.time.Compare(y.time) })
 	for _, line := range b.lines {
-		if !b.reader.wants(line) {
+		if !b.reader.wants(&line) {
 			continue
 		}
 		if err := b.reader.hand(line, b.fn); err != nil {

@@ -58,7 +58,7 @@ func (p *plan) jobObject() *batchac.JobApplyConfiguration {
 
 func (p *plan) annotations() map[string]string {
 	return map[string]string{
-		annotationHash:     p.spec.Hash(),
+		annotationHash:     p.hash,
 		annotationSpec:     p.record().text(),
 		annotationReplicas: strconv.Itoa(int(p.replicas)),
 	}

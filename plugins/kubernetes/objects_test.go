@@ -47,7 +47,10 @@ func TestObjects(t *testing.T) {
 	job.ID.Service, job.OneShot, job.Replicas, job.Ports, job.Ready, job.Live = "migrate", true, 1, nil, nil, nil
 	job.Patch = `{"Pod": {"metadata": {"annotations": {"team": "data"}}, "spec": {"nodeSelector": {"disk": "ssd"}}}}`
 	for name, spec := range map[string]runtime.Spec{"web": webSpec(), "db": db, "migrate": job} {
-		p := newPlan(spec, "registry.example/"+name+"@sha256:0123")
+		p, err := newPlan(spec, "registry.example/"+name+"@sha256:0123")
+		if err != nil {
+			t.Fatal(err)
+		}
 		objects, err := p.objects()
 		if err != nil {
 			t.Fatal(err)
@@ -97,7 +100,7 @@ func TestPatchErrors(t *testing.T) {
 	} {
 		spec := webSpec()
 		spec.Patch = patch
-		_, err := newPlan(spec, "x").objects()
+		_, err := objectsOf(spec)
 		if err == nil || !strings.Contains(err.Error(), want) || runtime.Class(err) != runtime.Invalid {
 			t.Errorf("%s: %v, want %q", patch, err, want)
 		}
@@ -109,7 +112,7 @@ func TestPatchErrors(t *testing.T) {
 func TestPatchKeepsIdentity(t *testing.T) {
 	spec := webSpec()
 	spec.Patch = `{"Deployment": {"metadata": {"name": "other", "labels": {"stead.dev/service": "other", "team": "a"}}}}`
-	objects, err := newPlan(spec, "x").objects()
+	objects, err := objectsOf(spec)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,4 +124,12 @@ func TestPatchKeepsIdentity(t *testing.T) {
 			}
 		}
 	}
+}
+
+func objectsOf(spec runtime.Spec) ([]object, error) {
+	p, err := newPlan(spec, "x")
+	if err != nil {
+		return nil, err
+	}
+	return p.objects()
 }

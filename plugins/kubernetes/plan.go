@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/stead-dev/stead/plugins/kubernetes/image"
 	"github.com/stead-dev/stead/runtime"
 )
 
 // plan is a spec with all that is decided before objects are made of it.
 type plan struct {
-	spec     runtime.Spec
+	spec     runtime.Spec // its command as it is in the image
+	hash     string       // of the spec that was given
 	image    string
 	ports    []port
 	replicas int32 // to begin with
@@ -48,8 +50,16 @@ type record struct {
 // firstPort is the first that a container is given where nobody named one.
 const firstPort = 8080
 
-func newPlan(spec runtime.Spec, image string) *plan {
-	p := &plan{spec: spec, image: image, replicas: int32(spec.Replicas), job: isJob(&spec)}
+func newPlan(spec runtime.Spec, reference string) (*plan, error) {
+	hash := spec.Hash()
+	if spec.Package != nil {
+		command, err := image.Command(spec)
+		if err != nil {
+			return nil, err
+		}
+		spec.Command = command
+	}
+	p := &plan{spec: spec, hash: hash, image: reference, replicas: int32(spec.Replicas), job: isJob(&spec)}
 	taken := map[int]bool{}
 	for _, one := range spec.Ports {
 		taken[one.Number] = true
@@ -65,7 +75,7 @@ func newPlan(spec runtime.Spec, image string) *plan {
 		}
 		p.ports = append(p.ports, port{Name: one.Name, Container: int32(one.Number), Published: int32(cmp.Or(one.Published, one.Number))})
 	}
-	return p
+	return p, nil
 }
 
 // isJob says whether a generation ends by itself. What is to be restarted when

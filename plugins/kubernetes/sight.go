@@ -26,9 +26,12 @@ type sight struct {
 // cluster.
 type pods interface {
 	// look returns the pods of a generation, or with Number 0 of all
-	// generations of a service, oldest first, and whether that is known at
+	// generations of a service, or with no Service of all, oldest first, and whether that is known at
 	// all. changed is closed when any of that is no longer so.
 	look(id runtime.ID) (seen []sight, known bool, changed <-chan struct{})
+
+	// writers is look for those who write into the log of a service.
+	writers(id runtime.ID) (seen []sight, known bool, changed <-chan struct{})
 
 	// routed returns the number of the generation that a service's callers
 	// reach, 0 for none.
@@ -56,7 +59,15 @@ func (r *Runtime) pods() pods { return podsOfRuntime{r} }
 type podsOfRuntime struct{ r *Runtime }
 
 func (p podsOfRuntime) look(id runtime.ID) ([]sight, bool, <-chan struct{}) {
-	return p.r.ledger.sights(id)
+	return p.r.ledger.sights(func(r record) bool {
+		return (id.Service == "" || r.ID.Service == id.Service) && (id.Number == 0 || r.ID.Number == id.Number)
+	})
+}
+
+func (p podsOfRuntime) writers(id runtime.ID) ([]sight, bool, <-chan struct{}) {
+	return p.r.ledger.sights(func(r record) bool {
+		return cmp.Or(r.Log, r.ID.Service) == id.Service && (id.Number == 0 || r.ID.Number == id.Number)
+	})
 }
 
 func (p podsOfRuntime) port(id runtime.ID, name string) (int32, bool) {
@@ -83,20 +94,19 @@ func (p podsOfRuntime) routed(ctx context.Context, id runtime.ID) (uint64, error
 	return number, nil
 }
 
-// sights are the pods of a generation, or with Number 0 of a service, oldest
-// first; with no service of all there is. changed is closed by the next change.
-func (l *ledger) sights(id runtime.ID) (seen []sight, known bool, changed <-chan struct{}) {
+// sights are the pods of the generations that are wanted, oldest first, and
+// whether there are such. changed is closed by the next change.
+func (l *ledger) sights(wanted func(record) bool) (seen []sight, known bool, changed <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, g := range l.generations {
-		of := g.record.ID
-		if !g.known || id.Service != "" && of.Service != id.Service || id.Number != 0 && of.Number != id.Number {
+		if !g.known || !wanted(g.record) {
 			continue
 		}
 		known = true
 		for _, p := range g.pods {
 			if p.replica >= 0 {
-				seen = append(seen, sight{pod: p.status, id: of, replica: p.replica, earlier: p.base, tty: g.record.Terminal})
+				seen = append(seen, sight{pod: p.status, id: g.record.ID, replica: p.replica, earlier: p.base, tty: g.record.Terminal})
 			}
 		}
 	}

@@ -43,6 +43,8 @@ func (s *stage) look(id runtime.ID) ([]sight, bool, <-chan struct{}) {
 	return of, id.Service == "web", s.changed
 }
 
+func (s *stage) writers(id runtime.ID) ([]sight, bool, <-chan struct{}) { return s.look(id) }
+
 func (s *stage) routed(context.Context, runtime.ID) (uint64, error) { return s.route, nil }
 
 func (s *stage) port(_ runtime.ID, name string) (int32, bool) {

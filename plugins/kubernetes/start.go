@@ -21,8 +21,11 @@ func (r *Runtime) Start(ctx context.Context, spec runtime.Spec) (runtime.Handle,
 	if err := r.validate(&spec); err != nil {
 		return runtime.Handle{}, fmt.Errorf("start %s: %w", spec.ID.Label(), err)
 	}
-	p := newPlan(spec, spec.Image)
-	if _, err := p.objects(); err != nil {
+	p, err := newPlan(spec, spec.Image)
+	if err == nil {
+		_, err = p.objects()
+	}
+	if err != nil {
 		return runtime.Handle{}, fmt.Errorf("start %s: %w", spec.ID.Label(), err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTime)
@@ -30,8 +33,8 @@ func (r *Runtime) Start(ctx context.Context, spec runtime.Spec) (runtime.Handle,
 	if err := r.cluster.wait(ctx); err != nil {
 		return runtime.Handle{}, fmt.Errorf("start %s: %w", spec.ID.Label(), err)
 	}
-	if hash, known := r.ledger.hash(spec.ID); known && hash != "" {
-		return handle(spec.ID), sameHash(spec.ID, hash, spec.Hash())
+	if hash, whole := r.ledger.hash(spec.ID); whole || hash != "" && hash != p.hash {
+		return handle(spec.ID), sameHash(spec.ID, hash, p.hash)
 	}
 	if err := r.accept(ctx, p); err != nil {
 		return runtime.Handle{}, fmt.Errorf("start %s: %w", spec.ID.Label(), err)
@@ -48,26 +51,23 @@ func (r *Runtime) accept(ctx context.Context, p *plan) error {
 	}
 	r.work.Add(1) // under the lock: Close waits for it
 	r.mu.Unlock()
-	if p.spec.Package == nil {
-		defer r.work.Done()
-		p.replicas = r.liveReplicas(ctx, p)
-		if err := r.put(ctx, p); err != nil {
-			return err
-		}
-		r.ledger.begin(p.record(), p.spec.Hash(), p.replicas, nil)
-		return nil
-	}
 	there, err := r.generationObject(ctx, p.spec.ID)
-	if err != nil {
-		r.work.Done()
+	if err == nil && there != nil {
+		err = sameHash(p.spec.ID, there.GetAnnotations()[annotationHash], p.hash)
+	}
+	if err != nil || there != nil || p.spec.Package == nil { // what is there has its image
+		defer r.work.Done()
+		if err == nil {
+			p.replicas = r.liveReplicas(ctx, p)
+			err = r.put(ctx, p)
+		}
+		if err == nil {
+			r.ledger.begin(p.record(), p.hash, p.replicas, nil)
+		}
 		return err
 	}
-	if there != nil {
-		r.work.Done()
-		return sameHash(p.spec.ID, there.GetAnnotations()[annotationHash], p.spec.Hash())
-	}
 	packing, cancel := context.WithCancel(r.ctx)
-	if !r.ledger.begin(p.record(), p.spec.Hash(), p.replicas, cancel) {
+	if !r.ledger.begin(p.record(), p.hash, p.replicas, cancel) {
 		cancel()
 		r.work.Done()
 		return nil // another call of Start was quicker

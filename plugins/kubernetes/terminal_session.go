@@ -12,6 +12,7 @@ import (
 
 	"k8s.io/client-go/tools/remotecommand"
 	"k8s.io/client-go/util/exec"
+	"k8s.io/klog/v2"
 
 	"github.com/stead-dev/stead/runtime"
 )
@@ -66,7 +67,8 @@ func newSession(ctx context.Context, stream remotecommand.Executor, size runtime
 
 func (s *session) run(ctx context.Context, stream remotecommand.Executor, options remotecommand.StreamOptions, stdin *io.PipeReader, exit func(context.Context) *runtime.Exit) {
 	defer close(s.done)
-	err := stream.StreamWithContext(ctx, options)
+	// What the client would log are ends of connections, told again below.
+	err := stream.StreamWithContext(klog.NewContext(ctx, klog.Logger{}), options)
 	stdin.CloseWithError(io.ErrClosedPipe) // whoever sends is not kept
 	var code exec.CodeExitError
 	end := &runtime.Exit{}

@@ -162,8 +162,10 @@ func (w *worker) do(j job) {
 	case j.remove:
 		err = w.r.remove(ctx, j.id)
 	case j.retire != nil:
+		w.r.keepLogs(ctx, j.id, "")
 		err = w.r.retire(ctx, j.id, *j.retire)
 	default:
+		w.r.keepLogs(ctx, j.id, j.pod)
 		err = w.r.endPod(ctx, j)
 	}
 	w.r.ledger.did(j, err)

@@ -42,6 +42,11 @@ type Harness struct {
 	// and ends a connection of which either end has closed its side.
 	OneWay bool
 
+	// OthersLogs: somebody else keeps the logs. Stdout and stderr are one
+	// there, positions have holes, and of an instance that was restarted often
+	// only the last runs are left.
+	OthersLogs bool
+
 	// Elsewhere: its processes are not of this machine, so their numbers say
 	// nothing, and what there is of them the suite knows by events alone.
 	Elsewhere bool

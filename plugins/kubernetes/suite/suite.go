@@ -1,11 +1,12 @@
-package kubernetes_test
+// Package suite fits the conformance suite to clusters: what its services are
+// there, and which of its cases mean nothing. For tests alone.
+package suite
 
 import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"maps"
 	"os"
 	"os/exec"
@@ -24,41 +25,18 @@ import (
 	"github.com/stead-dev/stead/runtime/conformance"
 )
 
-// TestConformanceOnNode runs the suite on a real cluster, in process.
-func TestConformanceOnNode(t *testing.T) {
-	kubeconfig := cluster.Node(t)
-	guest := loadGuest(t, cluster.Of(t, kubeconfig))
-	h := onCluster()
-	h.New = func(t *testing.T) conformance.Instance {
-		c, config, err := kubernetes.Connect(kubernetes.Target{Kubeconfig: kubeconfig})
-		if err != nil {
-			t.Fatal(err)
-		}
-		rt, err := kubernetes.New(kubernetes.Options{
-			Client: c, Config: config, Namespace: newNamespace(t, c), Environment: "local", Project: "conformance",
-			Packer: loaded(guest), Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Nonce: rand.Text(),
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(rt.Close)
-		return conformance.Instance{Runtime: rt}
-	}
-	conformance.Run(t, h)
-}
-
-// onCluster is what the suite has to know of a cluster's ways.
-func onCluster() conformance.Harness {
+// Harness is what the suite has to know of a cluster's ways; New is the caller's.
+func Harness() conformance.Harness {
 	return conformance.Harness{
-		Processes: true, Elsewhere: true, OneWay: true, Patience: 2 * time.Minute,
+		Processes: true, Elsewhere: true, OneWay: true, OthersLogs: true, Patience: 2 * time.Minute,
 		Command: func(args ...string) []string { return append([]string{"/guest"}, args...) },
 		Adapt:   adapt,
 		Without: map[string]string{
 			"ManyExitsBecomeASummary": "a kubelet lets minutes pass between the restarts of what ends again and again",
 			"BackOff":                 "the kubelet has a back-off of its own: 10 s, doubled each time",
 			"RestartWindow":           "as BackOff: six starts take three minutes",
-			"ReadyByLog":              "a kubelet does not read logs: refused, see TestValidate",
-			"ReadyByNotify":           "a kubelet knows no sd_notify: refused, see TestValidate",
+			"ReadyByLog":              "a kubelet does not read logs: refused, see TestRefusals",
+			"ReadyByNotify":           "a kubelet knows no sd_notify: refused, see TestRefusals",
 			"StopBySignal":            "only clusters with ContainerStopSignals, which is alpha, end by another signal than SIGTERM",
 		},
 	}
@@ -80,7 +58,7 @@ func adapt(t *testing.T, spec *runtime.Spec) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	spec.Package = &runtime.Package{Root: spec.Dir, Files: []string{"."}}
+	spec.Package = &runtime.Package{Base: "guest", Root: spec.Dir, Files: []string{"."}}
 	spec.Patch = string(patch)
 	spec.Environment = maps.Clone(spec.Environment)
 	spec.Environment["STEAD_CONFORMANCE_HOST"] = "0.0.0.0"
@@ -93,10 +71,11 @@ func adapt(t *testing.T, spec *runtime.Spec) {
 	}
 }
 
-// loaded is a Packer whose image is there already.
-type loaded string
+// Loaded is a Packer whose image is there already.
+type Loaded string
 
-func (l loaded) Pack(_ context.Context, spec runtime.Spec) (string, error) {
+// Pack implements kubernetes.Packer.
+func (l Loaded) Pack(_ context.Context, spec runtime.Spec) (string, error) {
 	if _, err := os.Stat(spec.Dir); err != nil {
 		return "", fmt.Errorf("pack %s: %w: %w", spec.ID.Label(), err, runtime.Invalid)
 	}
@@ -107,13 +86,13 @@ var guestOnce sync.Once
 
 const guestImage = "stead.local/conformance-guest:1"
 
-// loadGuest puts the image of the suite's service on the node.
-func loadGuest(t *testing.T, c *cluster.Cluster) string {
+// Load puts the image of the suite's service on the node.
+func Load(t *testing.T, c *cluster.Cluster) string {
 	t.Helper()
 	guestOnce.Do(func() {
 		dir := t.TempDir()
 		binary, archive := filepath.Join(dir, "guest"), filepath.Join(dir, "guest.tar")
-		build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", binary, "./testdata/guest")
+		build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", binary, "github.com/stead-dev/stead/plugins/kubernetes/suite/guest")
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)
@@ -124,8 +103,8 @@ func loadGuest(t *testing.T, c *cluster.Cluster) string {
 	return guestImage
 }
 
-// newNamespace is one that no other test uses; the runtime makes it.
-func newNamespace(t *testing.T, c client.Interface) string {
+// Namespace is one that no other test uses; the runtime makes it.
+func Namespace(t *testing.T, c client.Interface) string {
 	name := "stead-test-" + strings.ToLower(rand.Text()[:8])
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
