@@ -124,7 +124,7 @@ func (s *draft) settlePackage() {
 	}
 	s.spec.Command = s.moved(s.spec.Command)
 	if s.program != "" {
-		s.spec.Command[0] = path.Join(p.Root, filepath.ToSlash(s.program))
+		s.spec.Command[0] = "./" + filepath.ToSlash(s.program) // the runtime knows where that is in the image
 	}
 }
 
