@@ -348,6 +348,19 @@ func (l *ledger) hash(id runtime.ID) (hash string, whole bool) {
 	return g.hash, g.whole || g.packing != nil || g.ending()
 }
 
+// next is the number after the highest of a service.
+func (l *ledger) next(id runtime.ID) uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	highest := uint64(0)
+	for _, g := range l.generations {
+		if g.known && g.record.ID.Service == id.Service {
+			highest = max(highest, g.record.ID.Number)
+		}
+	}
+	return highest + 1
+}
+
 func (l *ledger) record(id runtime.ID) (record, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -38,33 +38,15 @@ func (r *Runtime) Shutdown(ctx context.Context) error {
 
 // removeServices removes what is there once for each service.
 func (r *Runtime) removeServices(ctx context.Context) error {
-	list := metav1.ListOptions{LabelSelector: labelManagedBy + "=" + manager + "," + labelProject + "=" + labelValue(r.project)}
-	names := map[string][]string{}
-	services, err := r.client.CoreV1().Services(r.namespace).List(ctx, list)
-	if err != nil {
-		return r.explain(err, "list Services")
-	}
-	for _, one := range services.Items {
-		names["Service"] = append(names["Service"], one.Name)
-	}
-	accounts, err := r.client.CoreV1().ServiceAccounts(r.namespace).List(ctx, list)
-	if err != nil {
-		return r.explain(err, "list ServiceAccounts")
-	}
-	for _, one := range accounts.Items {
-		names["ServiceAccount"] = append(names["ServiceAccount"], one.Name)
-	}
-	budgets, err := r.client.PolicyV1().PodDisruptionBudgets(r.namespace).List(ctx, list)
-	if err != nil {
-		return r.explain(err, "list PodDisruptionBudgets")
-	}
-	for _, one := range budgets.Items {
-		names["PodDisruptionBudget"] = append(names["PodDisruptionBudget"], one.Name)
-	}
-	for kind, list := range names {
-		for _, name := range list {
-			if err := accessFor(r.client, r.namespace, kind).remove(ctx, name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
-				return r.explain(err, "remove %s %s", kind, name)
+	for _, kind := range []string{"Service", "PodDisruptionBudget", "ServiceAccount"} {
+		list, err := listed(ctx, r.client, r.namespace, kind, r.ownership())
+		if err != nil {
+			return r.explain(err, "list %ss", kind)
+		}
+		for _, one := range list {
+			err := accessFor(r.client, r.namespace, kind).remove(ctx, one.GetName(), metav1.DeleteOptions{})
+			if err != nil && !apierrors.IsNotFound(err) {
+				return r.explain(err, "remove %s %s", kind, one.GetName())
 			}
 		}
 	}

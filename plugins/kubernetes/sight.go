@@ -43,7 +43,7 @@ type pods interface {
 
 // capabilities beside those of keeping generations.
 func (r *Runtime) capabilities() []string {
-	all := []string{runtime.CapabilityRoute}
+	all := []string{runtime.CapabilityRoute, runtime.CapabilityPreview}
 	if r.config != nil {
 		all = append(all, runtime.CapabilityTerminal, runtime.CapabilityConnect)
 	}

@@ -50,7 +50,7 @@ func observe(r *Runtime) *observer {
 	o := &observer{r: r, endpoints: newEndpoints(), synced: make(chan struct{})}
 	ours := informers.NewSharedInformerFactoryWithOptions(r.client, 0, informers.WithNamespace(r.namespace),
 		informers.WithTweakListOptions(func(l *metav1.ListOptions) {
-			l.LabelSelector = labelManagedBy + "=" + manager + "," + labelProject + "=" + labelValue(r.project)
+			l.LabelSelector = r.ownership()
 		}))
 	warnings := informers.NewSharedInformerFactoryWithOptions(r.client, 0, informers.WithNamespace(r.namespace),
 		informers.WithTweakListOptions(func(l *metav1.ListOptions) { l.FieldSelector = "type=" + corev1.EventTypeWarning }))

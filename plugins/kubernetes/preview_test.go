@@ -1,0 +1,62 @@
+package kubernetes
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stead-dev/stead/runtime"
+)
+
+func TestPreview(t *testing.T) {
+	r, c := onFake(t)
+	spec := imageSpec()
+	ask := func(kind runtime.PreviewKind) []runtime.Preview {
+		t.Helper()
+		list, err := r.Preview(t.Context(), runtime.PreviewRequest{Environment: "staging", Project: "shop", Specs: []runtime.Spec{spec}, Kind: kind})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
+	actions := func(list []runtime.Preview) string {
+		var words []string
+		for _, p := range list {
+			words = append(words, p.Action+" "+p.Kind+" "+p.Name)
+		}
+		return strings.Join(words, ", ")
+	}
+	if list := ask(runtime.PreviewRender); len(list) != 6 || !strings.Contains(list[2].Text, "name: web-7") {
+		t.Errorf("%+v", list)
+	}
+	const all = "create ServiceAccount web, create PodDisruptionBudget web, create Deployment web-7, create ConfigMap web-28289bc788, create Secret web-ab0e88dc2c, create Service web"
+	if got := actions(ask(runtime.PreviewDiff)); got != all {
+		t.Error(got)
+	}
+	if got := writes(c); got != "" {
+		t.Errorf("it has written: %s", got)
+	}
+	if _, err := r.Start(t.Context(), spec); err != nil {
+		t.Fatal(err)
+	}
+	if got := actions(ask(runtime.PreviewDiff)); strings.Count(got, "none ") != 5 || strings.Count(got, "create Service web") != 1 {
+		t.Error(got)
+	}
+	if got := actions(ask(runtime.PreviewRemove)); strings.Count(got, "remove ") != 5 {
+		t.Error(got)
+	}
+	spec.ID.Number = 0
+	if list := ask(runtime.PreviewRender); !strings.Contains(list[2].Text, "name: web-8") {
+		t.Error("the next generation has not the next number")
+	}
+	for _, p := range append(ask(runtime.PreviewDiff), ask(runtime.PreviewRender)...) {
+		if strings.Contains(p.Text, "s3cret") || strings.Contains(p.Text, "czNjcmV0") {
+			t.Errorf("%s shows a secret", p.Name)
+		}
+	}
+}
+
+func TestLineDiff(t *testing.T) {
+	if got := lineDiff("a\nb\nc", "a\nx\nc"); got != "- b\n+ x\n" {
+		t.Errorf("%q", got)
+	}
+}

@@ -1,0 +1,171 @@
+package suite_test
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/stead-dev/stead/plugins/kubernetes"
+	"github.com/stead-dev/stead/plugins/kubernetes/cluster"
+	"github.com/stead-dev/stead/plugins/kubernetes/suite"
+	"github.com/stead-dev/stead/runtime"
+)
+
+// swaps of generations under load; STEAD_SWAPS=50 is what the project promises.
+const swaps = 3
+
+// TestKubernetesSwapsLoseNothing calls a service by its ClusterIP, each time
+// by a new connection, while one generation takes over from the other.
+func TestKubernetesSwapsLoseNothing(t *testing.T) {
+	kubeconfig := cluster.Node(t)
+	c := cluster.Of(t, kubeconfig)
+	guest := suite.Load(t, c)
+	client, config, err := kubernetes.Connect(kubernetes.Target{Kubeconfig: kubeconfig})
+	if err != nil {
+		t.Fatal(err)
+	}
+	namespace := suite.Namespace(t, client)
+	rt, err := kubernetes.New(kubernetes.Options{
+		Client: client, Config: config, Namespace: namespace, Environment: "local", Project: "conformance",
+		Packer: suite.Loaded(guest), Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Nonce: rand.Text(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(rt.Close)
+	events := make(chan runtime.Event, 1000)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() { // ends with ctx
+		_ = rt.Watch(ctx, func(e runtime.Event) error { events <- e; return nil })
+	}()
+	wait := func(what string, ok func(runtime.Event) bool) {
+		t.Helper()
+		limit := time.After(2 * time.Minute)
+		for {
+			select {
+			case e := <-events:
+				if ok(e) {
+					return
+				}
+			case <-limit:
+				t.Fatal(what)
+			}
+		}
+	}
+	spec := runtime.Spec{
+		ID: runtime.ID{Environment: "local", Project: "conformance", Service: "web"}, Image: guest, Command: []string{"/guest", "serve", "0s"},
+		Environment: map[string]string{"STEAD_CONFORMANCE_HOST": "0.0.0.0"}, Replicas: 2,
+		Ports: []runtime.Port{{Name: "http", Protocol: "http", Published: 80}},
+		Ready: &runtime.Probe{Kind: runtime.ProbeHTTP, Port: "http", Path: "/ok"}, Restart: runtime.Restart{Policy: runtime.RestartAlways},
+		Stop: runtime.Stop{Grace: 5 * time.Second},
+	}
+	begin := func() {
+		spec.ID.Number++
+		if _, err := rt.Start(t.Context(), spec); err != nil {
+			t.Fatal(err)
+		}
+		ready := map[runtime.InstanceID]bool{}
+		wait("it is not ready", func(e runtime.Event) bool {
+			if e.ID == spec.ID && e.Ready != nil && e.Ready.Ready {
+				ready[e.Instance] = true
+			}
+			return len(ready) == spec.Replicas
+		})
+		if err := rt.Route(t.Context(), spec.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	begin()
+	service, err := client.CoreV1().Services(namespace).Get(t.Context(), "web", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls := callers(t, "http://"+service.Spec.ClusterIP+"/ok")
+	n := swaps
+	if text := os.Getenv("STEAD_SWAPS"); text != "" {
+		if _, err := fmt.Sscan(text, &n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range n {
+		old := spec.ID
+		begin()
+		if err := rt.Stop(t.Context(), old, runtime.StopRequest{Drain: true}); err != nil {
+			t.Fatal(err)
+		}
+		wait("the old one does not end", func(e runtime.Event) bool {
+			return e.ID == old && e.Generation != nil && e.Generation.Phase == runtime.GenerationStopped
+		})
+	}
+	good, bad := calls()
+	t.Logf("%d swaps, %d requests, %d failed", n, good+len(bad), len(bad))
+	if len(bad) > 0 || good == 0 {
+		t.Errorf("%d requests went well, and %d did not: %s", good, len(bad), strings.Join(bad[:min(len(bad), 5)], "\n"))
+	}
+	counts := map[string]int{}
+	for _, w := range c.Writes(t, namespace) {
+		if strings.HasPrefix(w.Agent, "stead") {
+			counts[w.Verb+" "+w.Resource]++
+		}
+	}
+	t.Logf("writes: %v", counts)
+	if counts["patch services"] != n+1 || counts["patch deployments"] != n+1 || counts["delete deployments"] != n || counts["patch serviceaccounts"] != 1 {
+		t.Errorf("%d swaps took the writes %v", n, counts)
+	}
+	if err := rt.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// callers call url until the function that is returned ends them, and says how
+// often that went well, and how not.
+func callers(t *testing.T, url string) func() (int, []string) {
+	http := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	stop, done := make(chan struct{}), make(chan struct{})
+	good, bad := 0, []string(nil)
+	for end := time.Now().Add(time.Minute); ; <-time.After(20 * time.Millisecond) { // the first route takes a moment
+		if answer, err := http.Get(url); err == nil {
+			answer.Body.Close()
+			break
+		} else if time.Now().After(end) {
+			t.Fatal(err)
+		}
+	}
+	go func() { // ends by stop
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(5 * time.Millisecond):
+			}
+			answer, err := http.Get(url)
+			if err != nil {
+				bad = append(bad, err.Error())
+				continue
+			}
+			_, err = io.Copy(io.Discard, answer.Body)
+			answer.Body.Close()
+			if err != nil || answer.StatusCode != 200 {
+				bad = append(bad, fmt.Sprint(answer.Status, err))
+				continue
+			}
+			good++
+		}
+	}()
+	return func() (int, []string) {
+		close(stop)
+		<-done
+		return good, bad
+	}
+}
