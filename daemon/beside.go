@@ -63,10 +63,10 @@ func (d *Daemon) Command(_ context.Context, name supervisor.Name, req CommandReq
 				spec = bound
 			}
 		}
-		spec.Inherited = project.Environment
+		spec.Inherited = d.inheritedBy(project)
 	}
 	return runtime.Spec{
-		ID:          runtime.ID{Environment: Environment, Project: name.Project, Service: name.Service + ":run", Number: 1},
+		ID:          runtime.ID{Environment: d.environment, Project: name.Project, Service: name.Service + ":run", Number: 1},
 		Command:     req.Command,
 		Dir:         spec.Dir,
 		Environment: withPorts(spec),

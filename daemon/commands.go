@@ -28,7 +28,7 @@ func (d *Daemon) order(ctx context.Context, c supervisor.Command) {
 			return
 		}
 		spec.Trial = c.Trial
-		spec.Inherited = d.projects[id.Project].Environment
+		spec.Inherited = d.inheritedBy(d.projects[id.Project])
 		d.work.add(c.ID.Name, func() { d.start(ctx, c.ID, spec) })
 	case supervisor.Build:
 		service := d.projects[c.ID.Project].Services[c.ID.Service]

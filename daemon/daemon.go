@@ -12,6 +12,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync"
@@ -24,34 +25,36 @@ import (
 
 // Options are the parts that a Daemon is made of.
 type Options struct {
-	Store    Store
-	Restored Restored
-	Connect  Connector
-	Load     Loader
-	Find     Finder                 // nil: only for manifests that are named by File
-	Inherit  Inheritor              // nil: services inherit what the caller has
-	Watcher  Watcher                // nil: saves do nothing
-	Inputter Inputter               // with Watcher
-	Diagnose func(Output) Diagnoser // nil: nothing is found in output
-	Gateways *Gateways              // nil: services listen on published ports themselves
-	Limit    int                    // generations that may be unready at once
-	Builds   int                    // that may run at once
-	Boot     string                 // identity of this boot of the machine
-	Problem  string                 // what went wrong before the daemon started, for the user
-	Log      *slog.Logger
+	Environment string // that is supervised; empty: Local
+	Store       Store
+	Restored    Restored
+	Connect     Connector
+	Load        Loader
+	Find        Finder                 // nil: only for manifests that are named by File
+	Inherit     Inheritor              // nil: services inherit what the caller has
+	Watcher     Watcher                // nil: saves do nothing
+	Inputter    Inputter               // with Watcher
+	Diagnose    func(Output) Diagnoser // nil: nothing is found in output
+	Gateways    *Gateways              // nil: services listen on published ports themselves
+	Limit       int                    // generations that may be unready at once
+	Builds      int                    // that may run at once
+	Boot        string                 // identity of this boot of the machine
+	Problem     string                 // what went wrong before the daemon started, for the user
+	Log         *slog.Logger
 }
 
 // Daemon supervises. Its methods may be called concurrently once Run runs.
 type Daemon struct {
-	store    Store
-	connect  Connector
-	load     Loader
-	find     Finder
-	inherit  Inheritor
-	diagnose func(Output) Diagnoser
-	gateways *Gateways
-	saves    *saves
-	log      *slog.Logger
+	environment string
+	store       Store
+	connect     Connector
+	load        Loader
+	find        Finder
+	inherit     Inheritor
+	diagnose    func(Output) Diagnoser
+	gateways    *Gateways
+	saves       *saves
+	log         *slog.Logger
 
 	requests chan message
 	facts    chan message
@@ -120,32 +123,33 @@ const flushDelay = time.Second
 func New(o Options) *Daemon {
 	rebooted := o.Restored.Boot != "" && o.Restored.Boot != o.Boot
 	d := &Daemon{
-		store:    o.Store,
-		connect:  o.Connect,
-		load:     o.Load,
-		find:     o.Find,
-		inherit:  o.Inherit,
-		applying: make(chan struct{}, 1),
-		log:      o.Log,
-		requests: make(chan message, batchLimit),
-		facts:    make(chan message, batchLimit),
-		journal:  newJournal(o.Store, o.Restored.LastEvent),
-		ports:    newPorts(o.Restored.Ports),
-		stopped:  make(chan struct{}),
-		ended:    make(chan struct{}),
-		boot:     o.Boot,
-		work:     newQueue(commandWorkers),
-		state:    supervisor.New(o.Limit, o.Restored.Services, rebooted),
-		projects: o.Restored.Projects,
-		specs:    o.Restored.Specs,
-		reloads:  map[supervisor.Name]Reload{},
-		problem:  o.Problem,
-		noted:    o.Restored.Noted,
-		lost:     "not connected to the runtime yet",
-		reports:  newReports(),
-		gateways: o.Gateways,
-		diagnose: o.Diagnose,
-		builds:   newBuilds(o.Builds),
+		environment: cmp.Or(o.Environment, Local),
+		store:       o.Store,
+		connect:     o.Connect,
+		load:        o.Load,
+		find:        o.Find,
+		inherit:     o.Inherit,
+		applying:    make(chan struct{}, 1),
+		log:         o.Log,
+		requests:    make(chan message, batchLimit),
+		facts:       make(chan message, batchLimit),
+		journal:     newJournal(o.Store, o.Restored.LastEvent),
+		ports:       newPorts(o.Restored.Ports),
+		stopped:     make(chan struct{}),
+		ended:       make(chan struct{}),
+		boot:        o.Boot,
+		work:        newQueue(commandWorkers),
+		state:       supervisor.New(o.Limit, o.Restored.Services, rebooted),
+		projects:    o.Restored.Projects,
+		specs:       o.Restored.Specs,
+		reloads:     map[supervisor.Name]Reload{},
+		problem:     o.Problem,
+		noted:       o.Restored.Noted,
+		lost:        "not connected to the runtime yet",
+		reports:     newReports(),
+		gateways:    o.Gateways,
+		diagnose:    o.Diagnose,
+		builds:      newBuilds(o.Builds),
 	}
 	// A state without a boot was never written by a daemon that knew what
 	// runs: it is new, or was lost.

@@ -188,7 +188,7 @@ func service(name string, more ...func(*Service)) Service {
 		Name: name,
 		Plan: supervisor.Plan{Revision: name + " 1", Reload: supervisor.ReloadRestart, Replicas: 1},
 		Spec: runtime.Spec{
-			ID: runtime.ID{Environment: Environment, Project: "shop-1", Service: name}, Command: []string{name}, Dir: "/src/shop",
+			ID: runtime.ID{Environment: Local, Project: "shop-1", Service: name}, Command: []string{name}, Dir: "/src/shop",
 			Replicas: 1, Restart: runtime.Restart{Policy: runtime.RestartNo}, Stop: runtime.Stop{Signal: "TERM"},
 		},
 	}
@@ -274,7 +274,7 @@ func TestANewDaemonFindsEverything(t *testing.T) {
 	h.up()
 	h.eventually("web ready", phase("web", supervisor.PhaseReady))
 	h.detach()
-	id := runtime.ID{Environment: Environment, Project: "shop-1", Service: "web", Number: 1}
+	id := runtime.ID{Environment: Local, Project: "shop-1", Service: "web", Number: 1}
 	h.start()
 	p := h.eventually("web ready again", phase("web", supervisor.PhaseReady))
 	if got := h.started(); !slices.Equal(got, []string{"web/1"}) {
@@ -313,7 +313,7 @@ func TestAStateThatCannotBeWrittenRefusesRequestsAndKeepsFacts(t *testing.T) {
 	if !errors.Is(err, runtime.Unavailable) || runtime.Hint(err) != "make room" || !strings.Contains(err.Error(), "no space left") {
 		t.Errorf("up: %v, hint %q", err, runtime.Hint(err))
 	}
-	web := runtime.InstanceID{ID: runtime.ID{Environment: Environment, Project: "shop-1", Service: "web", Number: 1}, Attempt: 1}
+	web := runtime.InstanceID{ID: runtime.ID{Environment: Local, Project: "shop-1", Service: "web", Number: 1}, Attempt: 1}
 	if err := h.runtime.End(web, runtime.Exit{Code: 3}); err != nil {
 		t.Fatal(err)
 	}

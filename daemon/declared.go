@@ -172,7 +172,7 @@ func (d *Daemon) reloadEnvironment(ctx context.Context, names, environment []sup
 	return names, d.submit(ctx, func(dr *draft) error {
 		for _, p := range fresh {
 			dr.setProject(p)
-			dr.events = append(dr.events, supervisor.Applied{Environment: Environment, Project: p.ID, Plans: plans(p)})
+			dr.events = append(dr.events, supervisor.Applied{Environment: d.environment, Project: p.ID, Plans: plans(p)})
 		}
 		dr.events = append(dr.events, supervisor.Changed{Names: names, Trigger: trigger})
 		return nil

@@ -56,7 +56,7 @@ const (
 
 // gatewayName is the service that the gateway is, in a project of stead's own
 // whose ID no manifest can have.
-var gatewayName = supervisor.Name{Environment: Environment, Project: "stead", Service: "gateway"}
+var gatewayName = supervisor.Name{Environment: Local, Project: "stead", Service: "gateway"}
 
 // mind has the gateway up as long as a service needs it. What it is to be is
 // said when the runtime has told what there is, where the memory of that was
@@ -73,7 +73,7 @@ func (d *Daemon) mind(now time.Time, next supervisor.State, commands []superviso
 	own := d.gateways.Project
 	known, ok := next.Services[gatewayName]
 	if !ok || known.Orphan || known.Gone || known.Plan.Revision != own.Services[gatewayName.Service].Plan.Revision {
-		step(supervisor.Applied{Environment: Environment, Project: own.ID, Plans: plans(own)})
+		step(supervisor.Applied{Environment: Local, Project: own.ID, Plans: plans(own)})
 	}
 	if up := anyProxied(next); next.Services[gatewayName].Want.Up != up {
 		step(supervisor.Wanted{Names: []supervisor.Name{gatewayName}, Up: up, Keep: true})

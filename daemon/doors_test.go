@@ -125,7 +125,7 @@ func TestTheGatewayFollowsTheState(t *testing.T) {
 	if r.Traffic.Generation != 1 || len(r.Endpoints["http"]) != 1 || len(r.Doors) != 1 || r.Doors[0].Port != "http" {
 		t.Errorf("route %+v", r)
 	}
-	if err := h.Restart(t.Context(), names("shop-1", []string{"web"})); err != nil {
+	if err := h.Restart(t.Context(), h.names("shop-1", []string{"web"})); err != nil {
 		t.Fatal(err)
 	}
 	h.waits("the next generation is routed", func() bool { return gates.route(1, "web").Traffic.Generation == 2 })
@@ -137,7 +137,7 @@ func TestTheGatewayFollowsTheState(t *testing.T) {
 	gates.says(1, GatewayReport{Kind: GatewayDrained, Service: "shop-1/web", Number: 1})
 	h.eventually("generation 1 is gone", func(p *Present) bool { return len(p.State.Service(serviceName("shop-1", "web")).Generations) == 1 })
 
-	if err := h.Want(t.Context(), names("shop-1", []string{"web", "worker"}), false); err != nil {
+	if err := h.Want(t.Context(), h.names("shop-1", []string{"web", "worker"}), false); err != nil {
 		t.Fatal(err)
 	}
 	h.eventually("the gateway goes when nobody needs it", func(p *Present) bool { return quiet(p.State.Service(gatewayName)) })

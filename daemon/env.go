@@ -43,7 +43,7 @@ func (d *Daemon) Env(_ context.Context, name supervisor.Name) (EnvResult, error)
 	if !ok {
 		return EnvResult{}, wrapClass("service "+name.Service+" is not known", runtime.NotFound)
 	}
-	result := EnvResult{Project: project, Variables: variables(project, service)}
+	result := EnvResult{Project: project, Variables: variables(d.inheritedBy(project), project.Shell, service)}
 	if g, ok := p.State.Service(name).Current(); ok && !g.Phase.Final() && g.Plan.Revision != service.Plan.Revision {
 		result.Warnings = append(result.Warnings, runtime.Diagnostic{
 			File: project.File, Severity: runtime.SeverityWarning, Service: name.Service,
@@ -83,13 +83,13 @@ func (d *Daemon) RefreshEnvironment(ctx context.Context, project string, caller 
 
 // variables are those of a service, each with its origin: what is inherited,
 // over it what stead sets and the manifest declares, and over that the ports.
-func variables(p Project, s Service) []Variable {
+func variables(inherited, shell []string, s Service) []Variable {
 	all := map[string]Variable{}
 	set := func(name, value, origin string) { all[name] = Variable{name, value, origin} }
-	for _, one := range p.Environment {
+	for _, one := range inherited {
 		name, value, _ := strings.Cut(one, "=")
 		set(name, value, originCaller)
-		if _, shell := slices.BinarySearch(p.Shell, name); shell {
+		if _, known := slices.BinarySearch(shell, name); known {
 			set(name, value, originShell)
 		}
 	}

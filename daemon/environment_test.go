@@ -39,7 +39,7 @@ func TestRestartReadsEnvFilesAgain(t *testing.T) {
 		g, ok := p.State.Service(serviceName("shop-1", "api")).Current()
 		return ok && g.Number == 2 && g.Phase == supervisor.PhaseReady
 	})
-	id := runtime.ID{Environment: Environment, Project: "shop-1", Service: "api", Number: 2}
+	id := runtime.ID{Environment: Local, Project: "shop-1", Service: "api", Number: 2}
 	if got := p.Specs[id].Environment["LEVEL"]; got != "two" {
 		t.Errorf("generation 2 of api has %q", got)
 	}

@@ -86,7 +86,7 @@ func (d *Daemon) runIn(p Project) Run {
 			return err
 		}
 		spec := runtime.Spec{
-			ID:      runtime.ID{Environment: Environment, Project: p.ID, Service: ":inputs", Number: 1},
+			ID:      runtime.ID{Environment: d.environment, Project: p.ID, Service: ":inputs", Number: 1},
 			Command: command, Dir: dir, Environment: environment, Inherited: p.Environment, Replicas: 1,
 			Restart: runtime.Restart{Policy: runtime.RestartNo},
 			Stop:    runtime.Stop{Signal: "TERM", Grace: commandGrace},

@@ -14,6 +14,19 @@ type Link interface {
 	Close() error // detaches; the runtime goes on
 }
 
+// outdated is a Link that may be about to be replaced: what is asked now is
+// for its successor.
+type outdated interface{ Outdated() bool }
+
+// current reports whether a link is there, and is not about to be replaced.
+func current(l *link) bool {
+	if l == nil {
+		return false
+	}
+	old, ok := l.Link.(outdated)
+	return !ok || !old.Outdated()
+}
+
 // Connector finds the runtime, or starts it.
 type Connector func(ctx context.Context) (Link, error)
 
@@ -92,7 +105,7 @@ func (d *Daemon) runtime(ctx context.Context) (*link, error) {
 	defer patience.Stop()
 	for {
 		p := d.Present()
-		if l := d.link.Load(); l != nil {
+		if l := d.link.Load(); current(l) {
 			return l, nil
 		}
 		select {

@@ -51,7 +51,7 @@ func TestExitLostInTheMiddleOfThePresent(t *testing.T) {
 	dr := d.newDraft()
 	d.apply(dr, message{link: &linkChange{attached: true, nonce: "n"}})
 	exit := func(service string, sequence uint64) message {
-		id := runtime.InstanceID{ID: runtime.ID{Environment: Environment, Project: "p", Service: service, Number: 1}, Attempt: 1}
+		id := runtime.InstanceID{ID: runtime.ID{Environment: Local, Project: "p", Service: service, Number: 1}, Attempt: 1}
 		return message{report: &runtime.Event{Kind: runtime.ExitedEvent, Sequence: sequence, ID: id.ID, Instance: id, Exit: &runtime.Exit{}}}
 	}
 	d.apply(dr, exit("late", 90))
@@ -92,7 +92,7 @@ func TestExitToldAgainByTheNextRuntime(t *testing.T) {
 	dr := d.newDraft()
 	d.apply(dr, message{link: &linkChange{attached: true, nonce: "m"}})
 	for attempt := 1; attempt <= 3; attempt++ {
-		id := runtime.InstanceID{ID: runtime.ID{Environment: Environment, Project: "p", Service: "web", Number: 1}, Attempt: attempt}
+		id := runtime.InstanceID{ID: runtime.ID{Environment: Local, Project: "p", Service: "web", Number: 1}, Attempt: attempt}
 		d.apply(dr, message{report: &runtime.Event{
 			Kind: runtime.ExitedEvent, Sequence: uint64(attempt), ID: id.ID, Instance: id, Exit: &runtime.Exit{Lost: attempt == 3},
 		}})

@@ -62,7 +62,7 @@ func (p *ports) auto(project, service, port string) (int, error) {
 // autoPort is ports.auto, but for an orphan it is the port that it has: after
 // the state was lost, only the service itself remembers.
 func (d *Daemon) autoPort(project, service, port string) (int, error) {
-	s := d.Present().State.Service(serviceName(project, service))
+	s := d.Present().State.Service(d.name(project, service))
 	if g, ok := s.Current(); ok && s.Orphan && d.gateways == nil { // behind a gateway it has private ones
 		for _, i := range g.Instances {
 			_, number, err := net.SplitHostPort(i.Endpoints[port])
@@ -136,7 +136,7 @@ func (d *Daemon) taken() func(project, service, port string, number int) string 
 				return fmt.Sprintf("%d is that of %s/%s in %s", number, other.Shown, name.Service, other.Directory)
 			}
 		}
-		runs := !quiet(p.State.Service(serviceName(project, service)))
+		runs := !quiet(p.State.Service(d.name(project, service)))
 		if runs && p.Projects[project].Services[service].Taken[port] == number {
 			return fmt.Sprintf("%d was taken when %s started, and it keeps what it has until it is stopped", number, service)
 		}

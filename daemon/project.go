@@ -9,8 +9,8 @@ import (
 	"github.com/stead-dev/stead/supervisor"
 )
 
-// Environment is the name of the environment that this daemon supervises.
-const Environment = "local"
+// Local is the name of the environment at home.
+const Local = "local"
 
 // Project is a manifest as it was last applied.
 type Project struct {
@@ -19,10 +19,12 @@ type Project struct {
 	Shown       string // unique on this daemon: Name, or Name-directory for a second checkout
 	Directory   string
 	File        string
-	Environment []string          // KEY=VALUE that its services inherit
-	Shell       []string          // names of those that are the login shell's, not the caller's
-	Sources     map[string]string // texts of the manifest and what it includes, by path, as last applied
-	Services    map[string]Service
+	Environment []string // KEY=VALUE that its services inherit
+	Shell       []string // names of those that are the login shell's, not the caller's
+	// Remote are services that run somewhere else: see LoadRequest.
+	Remote   map[string]map[string]string `json:",omitempty"`
+	Sources  map[string]string            // texts of the manifest and what it includes, by path, as last applied
+	Services map[string]Service
 }
 
 // Service is one service of a Project, resolved.
@@ -60,7 +62,24 @@ type LoadRequest struct {
 	Taken func(project, service, port string, number int) string
 	// Sources, when set, are read instead of the manifest's files.
 	Sources map[string]string
+	// Remote are services of the manifest that run somewhere else, with where
+	// their ports are reached, by name: what depends on them need not wait.
+	Remote map[string]map[string]string
+	// Purpose is what the manifest is read for, and Agreed what the user has
+	// agreed to for that: see UpRequest.
+	Purpose Purpose
+	Agreed  string
 }
+
+// Purpose is what a manifest is read for.
+type Purpose int
+
+// The purposes.
+const (
+	PurposeCheck Purpose = iota // nothing follows from it
+	PurposeLook                 // the runtime is asked what it would do
+	PurposeApply                // it is made true
+)
 
 // Loaded is a manifest that was read.
 type Loaded struct {
@@ -68,6 +87,9 @@ type Loaded struct {
 	Order    []string // all services, dependencies first
 	Wanted   []string // what LoadRequest.Services and Profiles select
 	Warnings []runtime.Diagnostic
+	// Elsewhere says that services run at another place than they did: what
+	// ran once has done so there.
+	Elsewhere bool
 }
 
 // shownName returns a name for p that no other project has.
@@ -96,8 +118,23 @@ func plans(p Project) map[string]supervisor.Plan {
 	return plans
 }
 
+// name names a service of this daemon's environment.
+func (d *Daemon) name(project, service string) supervisor.Name {
+	return supervisor.Name{Environment: d.environment, Project: project, Service: service}
+}
+
+// serviceName names a service at home, which alone has a gateway.
 func serviceName(project, service string) supervisor.Name {
-	return supervisor.Name{Environment: Environment, Project: project, Service: service}
+	return supervisor.Name{Environment: Local, Project: project, Service: service}
+}
+
+// inherited is what services of a project inherit. Elsewhere than at home that
+// is nothing: nobody knows who applied it last, and from where.
+func (d *Daemon) inheritedBy(p Project) []string {
+	if d.environment != Local {
+		return nil
+	}
+	return p.Environment
 }
 
 // Matcher is a pattern (RE2) for diagnostics in lines of output, with the

@@ -18,6 +18,9 @@ type UpRequest struct {
 	Profiles    []string
 	Keep        bool
 	Environment []string
+	Without     []string                     // services that run somewhere else: nothing of the rest may need them
+	Remote      map[string]map[string]string // see LoadRequest
+	Agreed      string                       // what the user has agreed to, in the Loader's words
 }
 
 // UpResult is what Up did.
@@ -40,12 +43,15 @@ func (d *Daemon) Up(ctx context.Context, req UpRequest) (UpResult, error) {
 		return UpResult{}, err
 	}
 	defer release()
-	loaded, err := d.read(ctx, req, inherited.Environment)
+	loaded, err := d.read(ctx, req, inherited.Environment, PurposeApply)
 	if err != nil {
 		return UpResult{}, err
 	}
+	if loaded.Wanted, err = apart(loaded, req.Without); err != nil {
+		return UpResult{}, err
+	}
 	p := loaded.Project
-	p.Environment, p.Shell = inherited.Environment, inherited.Shell
+	p.Environment, p.Shell, p.Remote = inherited.Environment, inherited.Shell, req.Remote
 	result := UpResult{Services: closure(p, loaded.Wanted), Warnings: append(inherited.Warnings, loaded.Warnings...)}
 	err = d.submit(ctx, func(dr *draft) error {
 		p.Shown = shownName(p, dr.projects)
@@ -53,24 +59,69 @@ func (d *Daemon) Up(ctx context.Context, req UpRequest) (UpResult, error) {
 		result.Project = p
 		dr.setProject(p)
 		dr.events = append(dr.events,
-			supervisor.Applied{Environment: Environment, Project: p.ID, Plans: plans(p)},
-			supervisor.Wanted{Names: names(p.ID, loaded.Wanted), All: len(req.Services) == 0, Up: true, Keep: req.Keep})
+			supervisor.Applied{Environment: d.environment, Project: p.ID, Plans: plans(p)},
+			supervisor.Wanted{Names: d.names(p.ID, loaded.Wanted), All: len(req.Services) == 0, Up: true, Keep: req.Keep})
+		if again := d.completed(p.ID, result.Services); loaded.Elsewhere && len(again) > 0 {
+			dr.events = append(dr.events, supervisor.Restarted{Names: again})
+		}
 		dr.note(Event{Project: p.ID, Kind: EventRequest, Text: "up " + strings.Join(result.Services, " ")})
 		return nil
 	})
 	if err == nil {
 		d.awaitOpened(ctx)
 	}
+	if err == nil && d.environment != Local {
+		_, _ = d.runtime(ctx) // one that has just been chosen is not there yet; if it never is, the present says so
+	}
 	return result, err
+}
+
+// completed are those of some services that ran once, in the loop's state.
+func (d *Daemon) completed(project string, services []string) []supervisor.Name {
+	return slices.DeleteFunc(d.names(project, services), func(n supervisor.Name) bool {
+		s, ok := d.state.Services[n]
+		return !ok || s.Phase() != supervisor.PhaseCompleted
+	})
+}
+
+// apart leaves out what runs somewhere else. Nothing that is left may need it:
+// here nobody reaches it.
+func apart(l Loaded, without []string) ([]string, error) {
+	for _, name := range without {
+		if !slices.Contains(l.Order, name) {
+			return nil, wrapClass("no service "+name+" in "+l.Project.Name, runtime.NotFound)
+		}
+	}
+	wanted := slices.DeleteFunc(slices.Clone(l.Wanted), func(name string) bool { return slices.Contains(without, name) })
+	for _, name := range closure(l.Project, wanted) {
+		for _, needed := range l.Project.Services[name].Plan.DependsOn {
+			if slices.Contains(without, needed.Service) {
+				return nil, runtime.WithHint(
+					wrapClass(name+" needs "+needed.Service+", which is to run at home: nothing reaches this machine from there yet", runtime.Unsupported),
+					"run "+name+" at home too: --local "+strings.Join(append(slices.Clone(without), name), ","))
+			}
+		}
+	}
+	return wanted, nil
 }
 
 // Check reads a manifest and changes nothing. What a login shell would add to
 // the caller's environment is taken from the last time it was asked: editors
 // check on every save.
 func (d *Daemon) Check(ctx context.Context, req UpRequest) (Loaded, error) {
-	file, err := d.file(req)
+	environment, err := d.remembered(req)
 	if err != nil {
 		return Loaded{}, err
+	}
+	return d.read(ctx, req, environment, PurposeCheck)
+}
+
+// remembered is the caller's environment with what the login shell had to add
+// when it was asked last.
+func (d *Daemon) remembered(req UpRequest) ([]string, error) {
+	file, err := d.file(req)
+	if err != nil {
+		return nil, err
 	}
 	environment := req.Environment
 	for _, p := range d.Present().Projects {
@@ -78,13 +129,14 @@ func (d *Daemon) Check(ctx context.Context, req UpRequest) (Loaded, error) {
 			environment = withShell(environment, p)
 		}
 	}
-	return d.read(ctx, req, environment)
+	return environment, nil
 }
 
-func (d *Daemon) read(ctx context.Context, req UpRequest, environment []string) (Loaded, error) {
+func (d *Daemon) read(ctx context.Context, req UpRequest, environment []string, why Purpose) (Loaded, error) {
 	return d.load(ctx, LoadRequest{
 		Directory: req.Directory, File: req.File, Environment: environment,
 		Profiles: req.Profiles, Services: req.Services, AutoPort: d.autoPort, Taken: d.taken(), Gateway: d.gateways != nil,
+		Purpose: why, Agreed: req.Agreed, Remote: req.Remote,
 	})
 }
 
@@ -179,10 +231,10 @@ func (dr *draft) noteRequest(verb string, which []supervisor.Name) {
 	}
 }
 
-func names(project string, services []string) []supervisor.Name {
+func (d *Daemon) names(project string, services []string) []supervisor.Name {
 	list := make([]supervisor.Name, len(services))
 	for i, s := range services {
-		list[i] = serviceName(project, s)
+		list[i] = d.name(project, s)
 	}
 	return list
 }

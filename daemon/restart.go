@@ -23,7 +23,7 @@ func (d *Daemon) Restart(ctx context.Context, which []supervisor.Name) error {
 	return d.submit(ctx, func(dr *draft) error {
 		for _, p := range fresh {
 			dr.setProject(p)
-			dr.events = append(dr.events, supervisor.Applied{Environment: Environment, Project: p.ID, Plans: plans(p)})
+			dr.events = append(dr.events, supervisor.Applied{Environment: d.environment, Project: p.ID, Plans: plans(p)})
 		}
 		dr.events = append(dr.events, supervisor.Restarted{Names: which})
 		dr.noteRequest("restart", which)
@@ -46,7 +46,7 @@ func (d *Daemon) reread(ctx context.Context, which []supervisor.Name) ([]Project
 			continue
 		}
 		loaded, err := d.load(ctx, LoadRequest{
-			File: p.File, Sources: p.Sources, Environment: p.Environment, AutoPort: d.ports.auto, Taken: d.taken(), Gateway: d.gateways != nil,
+			File: p.File, Sources: p.Sources, Environment: p.Environment, Remote: p.Remote, AutoPort: d.ports.auto, Taken: d.taken(), Gateway: d.gateways != nil,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("read the env files of %s again: %w", p.Shown, err)

@@ -160,7 +160,7 @@ func sameInputs(a, b Service) bool {
 // others since a save; not while they come up, when cores have better to do.
 func (o *saves) find(ctx context.Context, p *Present, id string, w *watched) {
 	for name, part := range w.parts {
-		if !part.stale || part.finding || part.inputs == nil || comesUp(p.State.Service(serviceName(id, name))) {
+		if !part.stale || part.finding || part.inputs == nil || comesUp(p.State.Service(o.d.name(id, name))) {
 			continue
 		}
 		part.stale, part.finding = false, true
@@ -236,7 +236,7 @@ func (o *saves) missed(ctx context.Context, id string) {
 	made := map[string]time.Time{}
 	var oldest time.Time
 	for name := range o.projects[id].parts {
-		at := p.State.Service(serviceName(id, name)).Made
+		at := p.State.Service(o.d.name(id, name)).Made
 		if at.IsZero() {
 			continue
 		}
@@ -252,7 +252,7 @@ func (o *saves) missed(ctx context.Context, id string) {
 	for _, f := range o.watcher.Newer(id, oldest) {
 		for name, at := range made {
 			part := o.projects[id].parts[name]
-			if f.Time.After(at) && o.affects(serviceName(id, name), part, f.Path) {
+			if f.Time.After(at) && o.affects(o.d.name(id, name), part, f.Path) {
 				affected[name] = append(affected[name], f.Path)
 			}
 		}
@@ -273,7 +273,7 @@ func (o *saves) saved(ctx context.Context, batch Saved) {
 	for name, part := range w.parts {
 		for _, path := range batch.Paths {
 			part.stale = part.stale || part.inputs != nil && part.inputs.Stale(path)
-			if batch.All && part.inputs != nil || o.affects(serviceName(batch.Project, name), part, path) {
+			if batch.All && part.inputs != nil || o.affects(o.d.name(batch.Project, name), part, path) {
 				affected[name] = append(affected[name], path)
 			}
 		}
@@ -289,7 +289,7 @@ func (o *saves) saved(ctx context.Context, batch Saved) {
 func (o *saves) change(ctx context.Context, project string, affected map[string][]string) {
 	byTrigger := map[string][]supervisor.Name{}
 	for service, paths := range affected {
-		name := serviceName(project, service)
+		name := o.d.name(project, service)
 		text := trigger(o.d.Present().Projects[project].Directory, paths)
 		if by := o.d.haltedBy(ctx, name); by != "" {
 			if _, known := o.halted[name]; !known {

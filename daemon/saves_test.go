@@ -146,7 +146,7 @@ func TestASaveReloadsWhatItAffects(t *testing.T) {
 
 func TestWhatIsDownIsNotWatched(t *testing.T) {
 	h := newSavedHome(t, service("web", saved))
-	if err := h.Want(t.Context(), names("shop-1", []string{"web"}), false); err != nil {
+	if err := h.Want(t.Context(), h.names("shop-1", []string{"web"}), false); err != nil {
 		t.Fatal(err)
 	}
 	h.waits("nothing is watched", func() bool { return !h.files.watches("shop-1") })

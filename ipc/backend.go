@@ -84,6 +84,33 @@ type Proposal struct {
 	Found []string
 }
 
+// Previewer is a Backend that knows of other environments.
+type Previewer interface {
+	// Preview says what would be done with a manifest; see daemon.Preview.
+	Preview(ctx context.Context, req UpRequest, kind string) (PreviewResult, error)
+	// Environments are those that a manifest describes.
+	Environments(ctx context.Context, req UpRequest) ([]Environment, error)
+}
+
+// PreviewResult is what would be done, or was.
+type PreviewResult struct {
+	Objects  []runtime.Preview
+	Built    []string // services whose build was run
+	Warnings []runtime.Diagnostic
+}
+
+// Environment is where services of a project can run.
+type Environment struct {
+	Name       string
+	Runtime    string
+	Context    string
+	Namespace  string
+	Kubeconfig string
+	Registry   string
+	Watch      bool
+	Agreed     bool // of the daemon's own: up needs no word of the user
+}
+
 // UpRequest names a manifest and what is wanted of it.
 type UpRequest struct {
 	Directory   string // absolute; the manifest is looked for in it and its parents
@@ -92,6 +119,19 @@ type UpRequest struct {
 	Profiles    []string
 	Keep        bool
 	Environment []string // KEY=VALUE of the caller
+	Agreed      string   // the context that the user has agreed to
+	Without     []string // services that run somewhere else: nothing of the rest may need them
+	Remote      []Forwarded
+}
+
+// Forwarded is a port of a service that runs somewhere else. A service without
+// ports has one with its name alone.
+type Forwarded struct{ Service, Port, Address string }
+
+// Forwarder is a Backend that holds ports for services somewhere else.
+type Forwarder interface {
+	// Forward returns where services are reached from this machine.
+	Forward(ctx context.Context, names []supervisor.Name) ([]Forwarded, error)
 }
 
 // UpResult is what Up did.

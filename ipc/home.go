@@ -59,6 +59,27 @@ func resolveHome(env func(string) string, goos string, uid int) (Home, error) {
 	return h, nil
 }
 
+// In returns the home of a daemon that supervises another environment of the
+// project whose manifest is file: below h, and apart from it in all.
+func (h Home) In(environment, file string) Home {
+	return h.in(environment, file, goruntime.GOOS, os.Geteuid())
+}
+
+func (h Home) in(environment, file, goos string, uid int) Home {
+	directory := filepath.Dir(file)
+	sum := sha256.Sum256([]byte(directory))
+	name := filepath.Base(directory) + "-" + hex.EncodeToString(sum[:4]) + "-" + environment
+	state := filepath.Join(h.State, "env", name)
+	sum = sha256.Sum256([]byte(state))
+	short := hex.EncodeToString(sum[:4])
+	own := Home{State: state, Logs: filepath.Join(state, "logs"), Run: filepath.Join(h.Run, "env", short), Explicit: h.Explicit}
+	if len(own.Run)+len("/")+longestSocketName > longestSocketPath(goos) {
+		own.Run = filepath.Join(fallbackRoot(uid), short)
+	}
+	own.Socket = filepath.Join(own.Run, socketName)
+	return own
+}
+
 func chooseHome(env func(string) string, goos string) (Home, error) {
 	if dir := env("STEAD_HOME"); dir != "" {
 		abs, err := filepath.Abs(dir)

@@ -12,6 +12,7 @@ func (h handlers) Up(ctx context.Context, req *steadpb.UpRequest) (*steadpb.UpRe
 	v.manifest(req.GetDirectory(), req.GetFile())
 	v.names("services", req.GetServices())
 	v.names("profiles", req.GetProfiles())
+	v.names("without", req.GetWithout())
 	v.environment("environment", req.GetEnvironment())
 	if err := v.err(); err != nil {
 		return nil, err
@@ -23,6 +24,9 @@ func (h handlers) Up(ctx context.Context, req *steadpb.UpRequest) (*steadpb.UpRe
 		Profiles:    req.GetProfiles(),
 		Keep:        req.GetKeep(),
 		Environment: req.GetEnvironment(),
+		Agreed:      req.GetAgreed(),
+		Without:     req.GetWithout(),
+		Remote:      forwardedOf(req.GetRemote()),
 	})
 	if err != nil {
 		return nil, err

@@ -1,6 +1,8 @@
 package runtime
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"strconv"
 	"strings"
@@ -17,6 +19,38 @@ type ID struct {
 // String returns environment/project/service/number.
 func (id ID) String() string {
 	return id.Environment + "/" + id.Project + "/" + id.Service + "/" + strconv.FormatUint(id.Number, 10)
+}
+
+// hostName is the longest of HostName: a generation's number fits behind it in
+// a DNS label.
+const hostName = 50
+
+// HostName is the name by which others reach a service where each has an
+// address of its own: the service's own wherever that is a label as RFC 1035
+// has it, else one made of it with a part of its hash, so that two services
+// never share one.
+func HostName(service string) string {
+	valid := strings.Trim(strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9', r == '-':
+			return r
+		case r >= 'A' && r <= 'Z':
+			return r - 'A' + 'a'
+		}
+		return '-'
+	}, service), "-")
+	if valid == "" || valid[0] >= '0' && valid[0] <= '9' {
+		valid = "s" + valid
+	}
+	if valid == service && len(valid) <= hostName {
+		return valid
+	}
+	const digits = 6
+	if keep := hostName - digits - 1; len(valid) > keep {
+		valid = strings.TrimRight(valid[:keep], "-")
+	}
+	sum := sha256.Sum256([]byte(service))
+	return valid + "-" + hex.EncodeToString(sum[:])[:digits]
 }
 
 // Label returns the short form that users read: service/number.

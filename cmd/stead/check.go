@@ -15,7 +15,6 @@ import (
 
 func (c *cli) checkCommand() *cobra.Command {
 	var format output
-	var file string
 	var profiles []string
 	var schema bool
 	cmd := &cobra.Command{
@@ -27,10 +26,10 @@ func (c *cli) checkCommand() *cobra.Command {
 			if schema {
 				return c.schema(cmd.Context())
 			}
-			return c.check(cmd.Context(), file, profiles, format)
+			return c.check(cmd.Context(), profiles, format)
 		},
 	}
-	cmd.Flags().StringVarP(&file, "file", "f", "", "the manifest, instead of the stead.yaml of this directory or its parents")
+	cmd.Flags().StringVarP(&c.file, "file", "f", "", "the manifest, instead of the stead.yaml of this directory or its parents")
 	cmd.Flags().StringArrayVar(&profiles, "profile", nil, "with the services of this profile (repeatable)")
 	cmd.Flags().BoolVar(&schema, "schema", false, "print the JSON Schema of a manifest, for editors, instead")
 	format.flag(cmd)
@@ -52,12 +51,13 @@ func (c *cli) schema(ctx context.Context) error {
 	return err
 }
 
-func (c *cli) check(ctx context.Context, file string, profiles []string, format output) error {
+func (c *cli) check(ctx context.Context, profiles []string, format output) error {
 	directory, err := os.Getwd()
 	if err != nil {
 		return err
 	}
-	if file, err = absolute(file); err != nil {
+	file, err := absolute(c.file)
+	if err != nil {
 		return err
 	}
 	client, err := c.ensureDaemon(ctx)

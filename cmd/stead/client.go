@@ -21,11 +21,11 @@ import (
 // client returns a client of the daemon. One that ended while services go on
 // is started again: it is what everything is asked through.
 func (c *cli) client(ctx context.Context) (steadpb.DaemonClient, error) {
-	home, err := ipc.ResolveHome()
+	home, err := c.home()
 	if err != nil {
 		return nil, err
 	}
-	if bereft(home) && !answers(home.Socket) {
+	if (bereft(home) || c.aimed(home)) && !answers(home.Socket) {
 		return c.ensureDaemon(ctx)
 	}
 	return ipc.NewClient(home.Socket), nil
@@ -59,8 +59,8 @@ func bereft(home ipc.Home) bool {
 
 // existing returns a client of the daemon if one is there; nothing is dialled
 // yet.
-func existing() (steadpb.DaemonClient, error) {
-	home, err := ipc.ResolveHome()
+func (c *cli) existing() (steadpb.DaemonClient, error) {
+	home, err := c.home()
 	if err != nil {
 		return nil, err
 	}
@@ -172,7 +172,7 @@ func absolute(path string) (string, error) {
 func (c *cli) completeServices(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	ctx, cancel := context.WithTimeout(cmd.Context(), completionLimit)
 	defer cancel()
-	client, err := existing()
+	client, err := c.existing()
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}

@@ -40,9 +40,32 @@ func (c *cli) daemonRunCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			args, err = c.handedOn(args)
+			if err != nil {
+				return err
+			}
 			return fmt.Errorf("run %s: %w", path, become(path, append([]string{path}, args...), os.Environ()))
 		},
 	}
+}
+
+// handedOn are the daemon's arguments: those that were given, with --env in the
+// words that it has for it. No flag of this command was parsed.
+func (c *cli) handedOn(args []string) ([]string, error) {
+	var rest []string
+	for i := 0; i < len(args); i++ {
+		switch name, value, set := strings.Cut(args[i], "="); {
+		case name == "--env" && set:
+			c.target = value
+		case name == "--env" && i+1 < len(args):
+			i++
+			c.target = args[i]
+		default:
+			rest = append(rest, args[i])
+		}
+	}
+	own, err := c.daemonArguments()
+	return append(own, rest...), err
 }
 
 func (c *cli) daemonStopCommand() *cobra.Command {
@@ -60,23 +83,37 @@ func (c *cli) daemonStopCommand() *cobra.Command {
 }
 
 func (c *cli) stopDaemon(ctx context.Context, services bool, limit time.Duration) error {
-	home, err := ipc.ResolveHome()
+	home, err := c.home()
 	if err != nil {
 		return err
 	}
-	if services && bereft(home) && !answers(home.Socket) {
+	if services && (bereft(home) || c.aimed(home)) && !answers(home.Socket) {
 		if _, err := c.ensureDaemon(ctx); err != nil {
 			return err
 		}
 	}
-	client := ipc.NewClient(home.Socket)
-	who, err := client.Version(ctx, &steadpb.VersionRequest{})
+	stopped, err := c.endDaemonOf(ctx, home, ipc.NewClient(home.Socket), services, limit)
 	if err != nil {
 		return err
 	}
+	if services {
+		fmt.Fprintf(c.out, "stopped %s and the daemon\n", count(stopped))
+		return nil
+	}
+	fmt.Fprintln(c.out, "stopped the daemon; services keep running")
+	return nil
+}
+
+// endDaemonOf has a daemon end, and waits until it is gone. It returns how
+// many services were stopped.
+func (c *cli) endDaemonOf(ctx context.Context, home ipc.Home, client steadpb.DaemonClient, services bool, limit time.Duration) (int, error) {
+	who, err := client.Version(ctx, &steadpb.VersionRequest{})
+	if err != nil {
+		return 0, err
+	}
 	answer, err := client.Stop(ctx, &steadpb.StopRequest{Services: services, Timeout: durationpb.New(limit)})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -87,17 +124,12 @@ func (c *cli) stopDaemon(ctx context.Context, services bool, limit time.Duration
 		case <-poll.C:
 		case <-ctx.Done():
 			if interrupt(ctx) != nil {
-				return context.Cause(ctx)
+				return 0, context.Cause(ctx)
 			}
-			return fmt.Errorf("the daemon still answers after %s", duration(limit))
+			return 0, fmt.Errorf("the daemon still answers after %s", duration(limit))
 		}
 	}
-	if services {
-		fmt.Fprintf(c.out, "stopped %s and the daemon\n", count(int(answer.Stopped)))
-		return nil
-	}
-	fmt.Fprintln(c.out, "stopped the daemon; services keep running")
-	return nil
+	return int(answer.Stopped), nil
 }
 
 func (c *cli) daemonStatusCommand() *cobra.Command {
@@ -113,7 +145,7 @@ func (c *cli) daemonStatusCommand() *cobra.Command {
 }
 
 func (c *cli) daemonStatus(ctx context.Context, format output) error {
-	home, err := ipc.ResolveHome()
+	home, err := c.home()
 	if err != nil {
 		return err
 	}

@@ -12,9 +12,11 @@ import (
 
 func (c *cli) downCommand() *cobra.Command {
 	var where scope
+	var yes bool
 	cmd := &cobra.Command{
 		Use:               "down [service…]",
 		Short:             "Stops services and waits until they are gone",
+		Long:              downHelp,
 		ValidArgsFunction: c.completeServices,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client, err := c.client(cmd.Context())
@@ -25,12 +27,21 @@ func (c *cli) downCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.stopServices(cmd.Context(), client, sel)
+			if c.atHome() {
+				return c.stopServices(cmd.Context(), client, sel)
+			}
+			return c.remove(cmd.Context(), client, sel, yes)
 		},
 	}
 	where.flags(cmd)
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "with --env: remove what is shown without asking")
 	return cmd
 }
+
+const downHelp = `Stops services, dependents first, and waits until they are gone.
+
+With --env NAME it shows what there is of them in that environment, asks, and
+removes exactly that.`
 
 // stopServices wants services down, and waits until nothing of them runs.
 func (c *cli) stopServices(ctx context.Context, client steadpb.DaemonClient, sel *steadpb.Selection) error {

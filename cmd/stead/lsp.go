@@ -25,7 +25,7 @@ takes it back when a build is good. It waits for a daemon that is not there.`,
 			if err != nil {
 				return err
 			}
-			home, err := ipc.ResolveHome()
+			home, err := c.home()
 			if err != nil {
 				return err
 			}

@@ -18,8 +18,10 @@ type cli struct {
 	out io.Writer
 	err io.Writer
 
-	noColor bool // --no-color
-	began   bool // the command line made sense and its verb was started
+	noColor bool   // --no-color
+	target  string // --env: the environment whose daemon is meant; empty or "local": the one at home
+	file    string // -f, where a verb has it: the manifest, which tells that daemon
+	began   bool   // the command line made sense and its verb was started
 }
 
 // run executes one command line and returns the exit code.
@@ -58,11 +60,12 @@ func (c *cli) root() *cobra.Command {
 	root.SetOut(c.out)
 	root.SetErr(c.err)
 	root.PersistentFlags().BoolVar(&c.noColor, "no-color", false, "no colours, as with NO_COLOR set; there are none off a terminal")
+	root.PersistentFlags().StringVar(&c.target, "env", os.Getenv("STEAD_ENV"), "the environment of the manifest, instead of this machine; STEAD_ENV does so too")
 	root.SetFlagErrorFunc(usageError)
 	root.AddCommand(
 		c.upCommand(), c.initCommand(), c.downCommand(), c.statusCommand(), c.restartCommand(), c.logsCommand(),
 		c.attachCommand(), c.execCommand(), c.runCommand(), c.whyCommand(), c.eventsCommand(), c.envCommand(), c.checkCommand(),
-		c.daemonCommand(), c.lspCommand(), c.versionCommand(), c.completionCommand(),
+		c.buildCommand(), c.renderCommand(), c.diffCommand(), c.environmentsCommand(), c.daemonCommand(), c.lspCommand(), c.versionCommand(), c.completionCommand(),
 	)
 	return root
 }

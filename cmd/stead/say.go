@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/stead-dev/stead/ipc"
 	"github.com/stead-dev/stead/runtime"
 )
 
@@ -104,7 +103,7 @@ func (c *cli) explain(err error) error {
 		return err
 	}
 	if class := runtime.Class(err); class == runtime.Unavailable || class == runtime.Internal {
-		if home, homeErr := ipc.ResolveHome(); homeErr == nil && !alive(home.Socket) {
+		if home, homeErr := c.home(); homeErr == nil && !alive(home.Socket) {
 			return ended{exitNoDaemon, err}
 		}
 	}

@@ -33,7 +33,7 @@ const (
 // ensureDaemon returns a client of a daemon that runs; it is started when it
 // does not.
 func (c *cli) ensureDaemon(ctx context.Context) (steadpb.DaemonClient, error) {
-	home, err := ipc.ResolveHome()
+	home, err := c.home()
 	if err != nil {
 		return nil, err
 	}
@@ -44,14 +44,21 @@ func (c *cli) ensureDaemon(ctx context.Context) (steadpb.DaemonClient, error) {
 	if err := home.Make(); err != nil {
 		return nil, err
 	}
-	started, unitErr := startUnit(ctx, home, client)
+	args, err := c.daemonArguments()
+	if err != nil {
+		return nil, err
+	}
+	started, unitErr := false, error(nil)
+	if len(args) == 0 { // the unit is of the daemon at home
+		started, unitErr = startUnit(ctx, home, client)
+	}
 	if started {
 		return client, nil
 	}
 	if unitErr != nil && ctx.Err() == nil {
 		c.warn("the daemon is started without systemd, because its unit does not start: %v", unitErr)
 	}
-	if err := startDaemon(ctx, home, client); err != nil {
+	if err := startDaemon(ctx, home, client, args); err != nil {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
@@ -62,7 +69,7 @@ func (c *cli) ensureDaemon(ctx context.Context) (steadpb.DaemonClient, error) {
 
 // startDaemon starts steadd on its own: in a session of its own, so that no
 // signal of this terminal reaches it, and with nothing open that is ours.
-func startDaemon(ctx context.Context, home ipc.Home, client *ipc.Client) error {
+func startDaemon(ctx context.Context, home ipc.Home, client *ipc.Client, args []string) error {
 	path, err := daemonPath()
 	if err != nil {
 		return err
@@ -77,7 +84,7 @@ func startDaemon(ctx context.Context, home ipc.Home, client *ipc.Client) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(path)
+	cmd := exec.Command(path, args...)
 	cmd.Dir = "/"
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = detached()

@@ -26,7 +26,16 @@ or the connection goes away, services keep running, as with -d.
 
 With -d it returns as soon as everything is ready or completed; when a service
 fails it shows why and ends with 4. Only what was started with -d comes back
-after a reboot.`
+after a reboot.
+
+With --env NAME services start in that environment of the manifest, and go on
+without this machine: it is always as with -d. Where the manifest does not name
+the context, the first time asks whether the kubeconfig's current one is meant.
+
+With --local web --rest staging the service web runs on this machine, and all
+others in staging: they are brought up there first, and web finds them by the
+same variables, through ports of this machine. The other way round does not
+work yet: what runs in staging does not reach this machine.`
 
 // upLimit is how long up waits for services: longer than any build that a
 // person would wait for without looking.
@@ -37,9 +46,13 @@ type up struct {
 	*cli
 	client   steadpb.DaemonClient
 	detach   bool
-	file     string
 	profiles []string
 	limit    time.Duration
+	yes      bool
+	local    []string             // --local: what runs at home …
+	rest     string               // --rest: … while all else does in this environment
+	without  []string             // run somewhere else: nothing here may need them
+	remote   []*steadpb.Forwarded // run somewhere else: reached there
 	asked    time.Time
 	before   map[string]bool // wanted up already, and so not stopped by an interrupt
 	answer   *steadpb.UpResponse
@@ -52,12 +65,20 @@ func (c *cli) upCommand() *cobra.Command {
 		Short:             "Starts services and follows them",
 		Long:              upHelp,
 		ValidArgsFunction: c.completeServices,
-		RunE:              func(cmd *cobra.Command, args []string) error { return u.run(cmd.Context(), args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(u.local) > 0 || u.rest != "" {
+				return u.mixed(cmd.Context(), args)
+			}
+			return u.run(cmd.Context(), args)
+		},
 	}
 	flags := cmd.Flags()
 	flags.BoolVarP(&u.detach, "detach", "d", false, "return when all is ready; the services come back after a reboot")
-	flags.StringVarP(&u.file, "file", "f", "", "the manifest, instead of the stead.yaml of this directory or its parents")
+	flags.StringVarP(&u.cli.file, "file", "f", "", "the manifest, instead of the stead.yaml of this directory or its parents")
 	flags.StringArrayVar(&u.profiles, "profile", nil, "also start the services of this profile (repeatable)")
+	flags.BoolVarP(&u.yes, "yes", "y", false, "with --env: agree to a context that the manifest does not name")
+	flags.StringSliceVar(&u.local, "local", nil, "with --rest: the services that run on this machine")
+	flags.StringVar(&u.rest, "rest", "", "the environment in which all other services run")
 	flags.DurationVar(&u.limit, "timeout", upLimit, "how long to wait for services to get ready; 0 is no limit")
 	return cmd
 }
@@ -69,6 +90,12 @@ func (u *up) run(ctx context.Context, services []string) (err error) {
 	}
 	if u.client, err = u.ensureDaemon(ctx); err != nil {
 		return err
+	}
+	if !u.atHome() {
+		u.detach, request.Keep = true, true // nobody else's services end with this terminal
+		if request.Agreed, err = u.agree(ctx, u.client, request, u.yes); err != nil {
+			return err
+		}
 	}
 	if err := u.remember(ctx, request); err != nil {
 		return err
@@ -102,7 +129,7 @@ func (u *up) request(services []string) (*steadpb.UpRequest, error) {
 	}
 	return &steadpb.UpRequest{
 		Directory: directory, File: file, Services: services, Profiles: u.profiles,
-		Keep: u.detach, Environment: os.Environ(),
+		Keep: u.detach, Environment: os.Environ(), Without: u.without, Remote: u.remote,
 	}, nil
 }
 
@@ -307,7 +334,7 @@ func (u *up) interrupted(ctx context.Context, err error) error {
 		return nil
 	}
 	if u.detach {
-		u.hint("the services go on starting; stop them with: stead down")
+		u.hint("the services go on starting; stop them with: " + u.verb("down"))
 		return ended{code: exitInterrupted}
 	}
 	started := slices.DeleteFunc(slices.Clone(u.answer.Services), func(name string) bool { return u.before[name] })

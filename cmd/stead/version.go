@@ -18,7 +18,7 @@ func (c *cli) versionCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			shape := versionShape{Version: version}
 			if daemon {
-				client, err := existing()
+				client, err := c.existing()
 				if err != nil {
 					return err
 				}

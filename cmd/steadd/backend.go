@@ -18,6 +18,7 @@ type backend struct {
 	d       *daemon.Daemon
 	home    ipc.Home
 	started time.Time
+	where   *place // nil: at home
 }
 
 var (
@@ -25,6 +26,8 @@ var (
 	_ ipc.Inspector = backend{}
 	_ ipc.Proposer  = backend{}
 	_ ipc.Releaser  = backend{}
+	_ ipc.Previewer = backend{}
+	_ ipc.Forwarder = backend{}
 )
 
 func (b backend) Describe(ctx context.Context) ipc.Description {
@@ -37,7 +40,8 @@ func (b backend) Describe(ctx context.Context) ipc.Description {
 func upRequest(req ipc.UpRequest) daemon.UpRequest {
 	return daemon.UpRequest{
 		Directory: req.Directory, File: req.File, Services: req.Services,
-		Profiles: req.Profiles, Keep: req.Keep, Environment: req.Environment,
+		Profiles: req.Profiles, Keep: req.Keep, Environment: req.Environment, Agreed: req.Agreed,
+		Without: req.Without, Remote: remote(req.Remote),
 	}
 }
 
@@ -111,7 +115,7 @@ func convert(p *daemon.Present) *ipc.Present {
 	for name, s := range p.State.Services {
 		service := p.Projects[name.Project].Services[name.Service]
 		spec := service.Spec
-		if len(service.Published) > 0 {
+		if len(service.Published) > 0 || name.Environment != daemon.Local {
 			out.URLs[name] = service.URLs
 		}
 		if g, ok := s.Current(); ok {
@@ -161,5 +165,9 @@ func (b backend) Command(ctx context.Context, name supervisor.Name, req ipc.Comm
 }
 
 func (b backend) Stop(ctx context.Context, services bool) (int, error) {
-	return b.d.Stop(ctx, services)
+	count, err := b.d.Stop(ctx, services)
+	if err == nil && services && b.where != nil {
+		err = b.where.forwards.Drop()
+	}
+	return count, err
 }

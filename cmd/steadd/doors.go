@@ -32,7 +32,7 @@ func gateways(home ipc.Home, log *slog.Logger) (*daemon.Gateways, error) {
 	}
 	const project, service = ownProject, "gateway"
 	spec := runtime.Spec{
-		ID: runtime.ID{Environment: daemon.Environment, Project: project, Service: service},
+		ID: runtime.ID{Environment: daemon.Local, Project: project, Service: service},
 		Command: []string{
 			filepath.Join(filepath.Dir(self), "stead-gateway"), "--control-dir", home.Run,
 			"--state", filepath.Join(home.State, "gateway"), "--sockets", filepath.Join(home.Run, "sockets.sock"),
@@ -47,7 +47,7 @@ func gateways(home ipc.Home, log *slog.Logger) (*daemon.Gateways, error) {
 	plan := supervisor.Plan{Revision: spec.Hash(), Reload: supervisor.ReloadOverlap, Replicas: 1}
 	return &daemon.Gateways{
 		Project: daemon.Project{
-			ID: project, Name: project, Shown: project, Directory: home.State, Environment: runtimeEnvironment(),
+			ID: project, Name: project, Shown: project, Directory: home.State, Environment: runtimeEnvironment(home),
 			Services: map[string]daemon.Service{service: {Name: service, Plan: plan, Spec: spec}},
 		},
 		Dial: func(generation uint64) daemon.Gateway {

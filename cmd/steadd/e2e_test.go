@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	bin = dir
-	build := exec.Command("go", "build", "-o", dir+"/", "./cmd/stead", "./cmd/steadd", "./cmd/stead-runtime-process", "./cmd/stead-gateway", "./testdata/service")
+	build := exec.Command("go", "build", "-o", dir+"/", "./cmd/stead", "./cmd/steadd", "./cmd/stead-runtime-process", "./cmd/stead-gateway", "./testdata/service", "./testdata/cloud")
 	build.Dir = "../.."
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
@@ -55,6 +55,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("STEAD_HOME", env.WorkDir+"/home")
 			env.Setenv("STEAD_ORPHAN_TTL", "60s")
 			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("STEAD_RUNTIME_KUBERNETES", bin+"/cloud")
 			for name, value := range goEnvironment() {
 				env.Setenv(name, value)
 			}
@@ -78,6 +79,7 @@ func TestScripts(t *testing.T) {
 			"save":       save,
 			"freeport":   freeport,
 			"answer":     answer,
+			"reach":      reach,
 		},
 	})
 }
@@ -177,7 +179,7 @@ func find(name string) string {
 
 func environ(ts *testscript.TestScript) []string {
 	env := []string{}
-	for _, name := range []string{"PATH", "HOME", "STEAD_HOME", "STEAD_ORPHAN_TTL", "WORK", "TMPDIR", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "GOCACHE", "GOFLAGS", "GOPROXY", "GOTOOLCHAIN"} {
+	for _, name := range []string{"PATH", "HOME", "STEAD_HOME", "STEAD_ORPHAN_TTL", "WORK", "TMPDIR", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "STEAD_RUNTIME_KUBERNETES", "GOCACHE", "GOFLAGS", "GOPROXY", "GOTOOLCHAIN"} {
 		env = append(env, name+"="+ts.Getenv(name))
 	}
 	return env
@@ -203,6 +205,14 @@ func get(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("%s: no %q, but %q", args[0], args[1], last)
+}
+
+// reach FILE TEXT is get for the URL in a file, below which it asks for /hello.
+func reach(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: reach FILE TEXT")
+	}
+	get(ts, false, []string{strings.TrimSpace(ts.ReadFile(args[0])) + "/hello", args[1]})
 }
 
 // answer URL ACCEPT STATUS TEXT asks until the answer has the status, and then

@@ -6,10 +6,12 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"github.com/lmittmann/tint"
@@ -28,11 +30,18 @@ func main() {
 			fmt.Println(version)
 			return
 		}
-		fmt.Fprintln(os.Stderr, "stead: error: steadd takes no arguments\nstead: hint: use `stead daemon run`; STEAD_HOME says where its state is")
+	}
+	where := flag.NewFlagSet("steadd", flag.ContinueOnError)
+	environment := where.String("environment", "", "supervise this `environment` of a manifest, instead of this machine")
+	file := where.String("manifest", "", "the `file`, absolute; with --environment")
+	where.SetOutput(os.Stderr)
+	err := where.Parse(os.Args[1:])
+	if err != nil || where.NArg() > 0 || (*environment == "") != (*file == "") || *file != "" && !filepath.IsAbs(*file) {
+		fmt.Fprintln(os.Stderr, "stead: error: steadd takes --environment and --manifest, or neither\nstead: hint: use `stead daemon run`; STEAD_HOME says where its state is")
 		os.Exit(2)
 	}
 	log := slog.New(handler())
-	if err := run(log); err != nil {
+	if err := run(*environment, *file, log); err != nil {
 		fmt.Fprintln(os.Stderr, "stead: error:", err)
 		if hint := runtime.Hint(err); hint != "" {
 			fmt.Fprintln(os.Stderr, "stead: hint:", hint)
@@ -43,17 +52,28 @@ func main() {
 
 // run supervises until the process is told to end. SIGTERM, SIGINT and SIGHUP
 // mean detach: services outlive the daemon.
-func run(log *slog.Logger) error {
+func run(environment, file string, log *slog.Logger) error {
 	detach, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer cancel()
 	home, err := ipc.ResolveHome()
 	if err != nil {
 		return err
 	}
+	if environment == "" {
+		if err := home.Make(); err != nil {
+			return err
+		}
+		return supervise(detach, home, nil, log)
+	}
+	home = home.In(environment, file)
 	if err := home.Make(); err != nil {
 		return err
 	}
-	return supervise(detach, home, log)
+	where, err := newPlace(environment, file, home, log)
+	if err != nil {
+		return err
+	}
+	return supervise(detach, home, where, log)
 }
 
 // exitCode is 3 when another daemon is there already, which `stead` takes as

@@ -28,11 +28,16 @@ func (backend) Propose(directory string) ipc.Proposal {
 func load(_ context.Context, req daemon.LoadRequest) (daemon.Loaded, error) {
 	p, warnings, err := manifest.Load(manifest.Request{
 		Directory: req.Directory, File: req.File, Sources: req.Sources, Environment: req.Environment,
-		Profiles: req.Profiles, AutoPort: req.AutoPort, Taken: req.Taken, Gateway: req.Gateway,
+		Profiles: req.Profiles, AutoPort: req.AutoPort, Taken: req.Taken, Gateway: req.Gateway, Remote: req.Remote,
 	})
 	if err != nil {
 		return daemon.Loaded{}, err
 	}
+	return loaded(p, warnings, req)
+}
+
+// loaded is a manifest in the daemon's words.
+func loaded(p *manifest.Project, warnings []runtime.Diagnostic, req daemon.LoadRequest) (daemon.Loaded, error) {
 	wanted, err := p.Wanted(req.Services, req.Profiles)
 	if err != nil {
 		return daemon.Loaded{}, err

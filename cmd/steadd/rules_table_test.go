@@ -73,6 +73,7 @@ func rules() []rule {
 		{packages: []string{"runtime/logs"}, may: []string{"runtime"}, never: join(cloud,
 			in("log segments are plain files, written by the spine", bbolt, grpc))},
 		{packages: []string{"runtime/sockets"}, may: []string{"runtime"}, never: join(cloud, small, local)},
+		{packages: []string{"runtime/split"}, may: []string{"runtime"}, never: join(cloud, small, local)},
 		{packages: []string{"runtime/burst"}, may: nil, never: join(cloud, small, local)},
 		{packages: []string{"runtime/journal"}, may: []string{"runtime"}, never: join(cloud, small, local)},
 		{packages: []string{"plugins/process/..."}, may: []string{"runtime", "runtime/journal", "runtime/logs", "runtime/sockets", "self/..."}, never: join(cloud, small, local)},

@@ -22,7 +22,11 @@ import (
 
 // supervise puts all parts together, runs them, and takes them apart in the
 // reverse order. It is the only place that knows everyone.
-func supervise(detach context.Context, home ipc.Home, log *slog.Logger) error {
+//
+// With a place it supervises that, in a home of its own: services listen on no
+// port of this machine, so there is no gateway, and a reboot of this machine
+// is none of theirs.
+func supervise(detach context.Context, home ipc.Home, where *place, log *slog.Logger) error {
 	store, recovery, err := state.Open(home.State, log)
 	if err != nil {
 		return err
@@ -46,18 +50,13 @@ func supervise(detach context.Context, home ipc.Home, log *slog.Logger) error {
 	}
 	files := newWatcher()
 	defer files.Close()
-	doors, err := gateways(home, log)
-	if err != nil {
-		return err
-	}
-	d := daemon.New(daemon.Options{
+	options := daemon.Options{
 		Store:    keeper{store},
 		Restored: restored,
 		Connect:  connector(home, log),
 		Load:     load,
 		Find:     find,
 		Inherit:  inherit,
-		Gateways: doors,
 		Watcher:  files,
 		Inputter: inputter{},
 		Diagnose: diagnose,
@@ -66,8 +65,22 @@ func supervise(detach context.Context, home ipc.Home, log *slog.Logger) error {
 		Boot:     boot,
 		Problem:  recoveryText(recovery),
 		Log:      log,
-	})
-	server := ipc.NewServer(backend{d: d, home: home, started: time.Now()}, log)
+	}
+	if where != nil {
+		options.Environment, options.Boot = where.name, where.name
+		options.Load, options.Connect = where.load, where.connector(options.Connect)
+	} else if options.Gateways, err = gateways(home, log); err != nil {
+		return err
+	}
+	d := daemon.New(options)
+	if where != nil {
+		where.present = d.Present
+		if err := where.openForwards(d); err != nil {
+			return err
+		}
+		defer where.forwards.Close()
+	}
+	server := ipc.NewServer(backend{d: d, home: home, started: time.Now(), where: where}, log)
 	served := make(chan error, 1)
 	go func() { // ends with Shutdown
 		d.Settled(detach, settleLimit)
@@ -122,7 +135,7 @@ func connector(home ipc.Home, log *slog.Logger) daemon.Connector {
 			Path:    path,
 			Dir:     home.Run,
 			Args:    []string{"--dir", home.Run, "--logs", home.Logs, "--state", filepath.Join(home.State, "process")},
-			Env:     runtimeEnvironment(),
+			Env:     runtimeEnvironment(home),
 			LogFile: filepath.Join(home.State, "runtime.log"),
 			Scope:   os.Getenv("INVOCATION_ID") != "", // systemd started us: the runtime must not end with our unit
 			Log:     log,
@@ -154,9 +167,14 @@ func (f frugal) Start(ctx context.Context, spec runtime.Spec) (runtime.Handle, e
 
 // runtimeEnvironment is what the runtime itself needs. Services get theirs
 // from the user, never from the daemon.
-func runtimeEnvironment() []string {
+//
+// What ends a runtime when it vanishes is the home that it is of.
+func runtimeEnvironment(home ipc.Home) []string {
 	var environment []string
-	for _, name := range []string{"PATH", "HOME", "TMPDIR", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "STEAD_HOME", "STEAD_ORPHAN_TTL", "STEAD_LOG_BYTES"} {
+	if home.Explicit {
+		environment = append(environment, "STEAD_HOME="+home.State)
+	}
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "STEAD_ORPHAN_TTL", "STEAD_LOG_BYTES"} {
 		if value, ok := os.LookupEnv(name); ok {
 			environment = append(environment, name+"="+value)
 		}

@@ -102,10 +102,13 @@ func (s *draft) buildSpec() *runtime.Spec {
 	if s.build.command == nil {
 		return nil
 	}
+	if s.target != nil {
+		s.build.command = s.packed(s.build.command)
+	}
 	id := s.spec.ID
 	id.Service += ":build" // no service has a colon in its name
 	return &runtime.Spec{
-		ID: id, Log: s.name, Command: s.build.command, Dir: s.build.dir, Environment: s.environment, Replicas: 1,
+		ID: id, Log: s.name, Command: s.build.command, Dir: s.build.dir, Environment: s.buildEnvironment(), Replicas: 1,
 		Restart: runtime.Restart{Policy: runtime.RestartNo},
 		Stop:    runtime.Stop{Signal: defaultSignal, Grace: defaultGrace},
 	}

@@ -10,7 +10,7 @@ import (
 // check warns of what is not on disk. These are no errors: it may be there by
 // the time the service starts.
 func (d *document) check(s *draft, project string, profiles []string) {
-	if len(s.spec.Command) == 0 || keptBack(s.profiles, profiles) {
+	if len(s.spec.Command) == 0 || s.spec.Image != "" || keptBack(s.profiles, profiles) {
 		return
 	}
 	d.service = s.name

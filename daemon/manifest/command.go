@@ -35,16 +35,12 @@ func (s *draft) readCommand() {
 	s.spec.Command, _ = s.argv(f.value, "command", "add shell: true to the service")
 }
 
-// readImage warns of what has no effect at home.
-func (s *draft) readImage() {
-	if f, ok := s.keys["image"]; ok && s.keys["command"].key != nil {
-		s.text(f.value, "image")
-		s.warn(f.key, "", "image is not used here: the command runs on this machine")
-	}
-}
-
 func (s *draft) noCommand() {
-	if f, ok := s.keys["image"]; ok {
+	f, ok := s.keys["image"]
+	if ok && s.target != nil && f.value.Kind == yaml.ScalarNode {
+		return // the image's own
+	}
+	if ok && f.value.Kind == yaml.ScalarNode {
 		s.wrong(f.key, "add a command that runs it on this machine", "an image alone cannot run here: services are processes, not containers")
 		return
 	}

@@ -107,7 +107,9 @@ func (d *document) relate(all drafts) {
 		}
 	}
 	d.service = ""
-	d.portClashes(all)
+	if d.target == nil {
+		d.portClashes(all)
+	}
 }
 
 // completes makes a one-shot of a service that is needed as completed.
@@ -130,6 +132,9 @@ func (d *document) completes(n need, other *draft) {
 // other service can show.
 func (s *draft) resolveNeeds(all drafts) {
 	for _, n := range s.needs {
+		if s.remote[n.Service] != nil {
+			continue // it is there, or is being seen to where it is
+		}
 		other := all.byName[n.Service]
 		switch {
 		case n.Condition != "":

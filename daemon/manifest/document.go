@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -33,26 +34,30 @@ const (
 // A document is one manifest while it is read, with all that it includes.
 // Findings gather in it; nothing stops at the first.
 type document struct {
-	parts   []part // the manifest itself first
-	source  string // of all parts, one after the other
-	lines   []int  // offset in source at which each line begins
-	nodes   int    // of all parts, aliases expanded
-	reading int    // index of the part that a finding without a place is about
-	read    func(file string) (string, error)
-	service string // that is being read: goes into findings
-	gateway bool   // see Request
-	found   []runtime.Diagnostic
-	seen    map[string]bool          // positions and texts in found: an alias is read many times
-	count   map[runtime.Severity]int // of what was found, also what was not kept
-	shell   *syntax.Parser           // for split; making one costs more than using it
+	parts       []part // the manifest itself first
+	source      string // of all parts, one after the other
+	lines       []int  // offset in source at which each line begins
+	nodes       int    // of all parts, aliases expanded
+	reading     int    // index of the part that a finding without a place is about
+	read        func(file string) (string, error)
+	service     string // that is being read: goes into findings
+	gateway     bool   // see Request
+	aimed       string // name of the environment that it is read for
+	target      *Target
+	remote      map[string]map[string]string  // see Request
+	looksSecret func(name, value string) bool // see Request
+	found       []runtime.Diagnostic
+	seen        map[string]bool          // positions and texts in found: an alias is read many times
+	count       map[runtime.Severity]int // of what was found, also what was not kept
+	shell       *syntax.Parser           // for split; making one costs more than using it
 }
 
-func newDocument(file, text string, environ []string) *document {
-	d := &document{read: readText, seen: map[string]bool{}, count: map[runtime.Severity]int{},
+func newDocument(file, text string, req Request) *document {
+	d := &document{aimed: cmp.Or(req.Target, local), looksSecret: req.Secret, remote: req.Remote, read: readText, seen: map[string]bool{}, count: map[runtime.Severity]int{},
 		shell: syntax.NewParser(syntax.Variant(syntax.LangPOSIX))}
 	directory := filepath.Dir(file)
 	d.open(file, directory, text, nil)
-	d.parts[0].scope = d.scope(callers(environ), envFilesOf(directory))
+	d.parts[0].scope = d.scope(callers(req.Environment), d.envFilesOf(directory))
 	return d
 }
 

@@ -16,7 +16,7 @@ const OriginStead = "stead"
 // readEnvironment fills in what the service declares: its files in the order
 // written, over them its own variables.
 func (s *draft) readEnvironment() {
-	s.environment, s.origins = map[string]string{}, map[string]string{}
+	s.environment, s.origins, s.secret = map[string]string{}, map[string]string{}, map[string]bool{}
 	if f, ok := s.keys["env_file"]; ok {
 		nodes := []*yaml.Node{f.value}
 		if f.value.Kind == yaml.SequenceNode {
@@ -52,6 +52,7 @@ func (s *draft) setVariable(n *yaml.Node, name, value string, set bool) {
 		return
 	}
 	scope := s.part(n.Line).scope
+	delete(s.secret, name)
 	switch {
 	case set:
 		s.environment[name], s.origins[name] = value, s.position(n)
@@ -99,7 +100,7 @@ func (s *draft) readEnvFile(n *yaml.Node) {
 		s.wrong(n, "create it, or write {path: "+n.Value+", required: false}", "env_file %s %s", n.Value, err)
 	}
 	for name, one := range settings {
-		s.environment[name] = one.value
+		s.environment[name], s.secret[name] = one.value, true
 		s.origins[name] = path + ":" + strconv.Itoa(one.line)
 	}
 }
@@ -121,7 +122,7 @@ func (s *draft) addURLs(all drafts) {
 					s.warn(n.at, "rename one of the two, or declare the variable in environment", "$%s is that of %s, and not of %s too", name, first, n.Service)
 					continue
 				}
-				owner[name], s.spec.Environment[name] = n.Service, p.url()
+				owner[name], s.spec.Environment[name] = n.Service, all.byName[n.Service].url(p)
 				if _, declared := s.environment[name]; !declared {
 					s.origins[name] = OriginStead
 				}

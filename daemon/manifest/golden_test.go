@@ -18,7 +18,7 @@ var update = flag.Bool("update", false, "write the findings into testdata")
 
 // TestFindings reads every manifest NAME.yaml of testdata/*.txtar and compares
 // what is found with NAME.want beside it. There is a gateway, but for those of
-// direct.txtar.
+// direct.txtar; those of cluster.txtar are for an environment.
 func TestFindings(t *testing.T) {
 	archives, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(archives) == 0 {
@@ -42,7 +42,7 @@ func TestFindings(t *testing.T) {
 		for _, c := range cases {
 			name := strings.TrimSuffix(c.Name, ".yaml")
 			t.Run(strings.TrimSuffix(filepath.Base(path), ".txtar")+"/"+name, func(t *testing.T) {
-				got := findings(t, string(c.Data), filepath.Base(path) != "direct.txtar")
+				got := findings(t, string(c.Data), filepath.Base(path))
 				archive.Files = append(archive.Files, c, txtar.File{Name: name + ".want", Data: []byte(got)})
 				if diff := cmp.Diff(want[name], got); diff != "" && !*update {
 					t.Errorf("findings (-want +got):\n%s", diff)
@@ -59,13 +59,18 @@ func TestFindings(t *testing.T) {
 
 // findings loads a manifest and writes what is found, one line each, with the
 // service in brackets and the hint below it.
-func findings(t *testing.T, text string, gateway bool) string {
+func findings(t *testing.T, text, archive string) string {
 	dir := t.TempDir()
 	write(t, dir, FileName, text)
 	write(t, dir, "broken.env", "A=1\nSECRET='never shown\n")
 	next := 20000
+	target := ""
+	if archive == "cluster.txtar" {
+		target = "staging"
+	}
 	_, warnings, err := Load(Request{
-		Gateway:     gateway,
+		Gateway:     archive != "direct.txtar",
+		Target:      target,
 		Directory:   dir,
 		Environment: []string{"HOME=/home/me"},
 		AutoPort:    func(string, string, string) (int, error) { next++; return next, nil },

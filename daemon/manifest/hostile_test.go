@@ -40,7 +40,7 @@ func TestHostileManifests(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			doc := newDocument(filepath.Join(t.TempDir(), FileName), text, nil)
+			doc := newDocument(filepath.Join(t.TempDir(), FileName), text, Request{})
 			doc.project(Request{})
 			warnings, errors := doc.findings()
 			if len(errors) > maxFindings+1 || len(warnings) > maxFindings+1 || len(errors)+len(warnings) == 0 {

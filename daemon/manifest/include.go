@@ -144,7 +144,7 @@ func (d *document) envFiles(n *yaml.Node) []string {
 // below is the scope of an included file.
 func (d *document) below(above *scope, envFiles []string, directory string) *scope {
 	if envFiles == nil {
-		envFiles = envFilesOf(directory)
+		envFiles = d.envFilesOf(directory)
 	}
 	return d.scope(above, envFiles)
 }

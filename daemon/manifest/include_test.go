@@ -391,7 +391,7 @@ func TestTakenPorts(t *testing.T) {
 
 // TestPlainWordsAreWords compares the short way with the shell's parser.
 func TestPlainWordsAreWords(t *testing.T) {
-	d := newDocument(filepath.Join(t.TempDir(), FileName), "", nil)
+	d := newDocument(filepath.Join(t.TempDir(), FileName), "", Request{})
 	for _, text := range []string{
 		"a", "bin/web --level=info -p 80", " a\tb ", "A=b c", "a A=b", "if", "if a", "in", "for x", "done", "a do", "-x", "@a %b +c , :", "a/b:c=d", "=x", "",
 	} {

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 
+	"go.yaml.in/yaml/v4"
+
 	"github.com/stead-dev/stead/runtime"
 )
 
@@ -28,7 +30,32 @@ func (s *draft) readLimits() {
 	if !ok {
 		return
 	}
-	keys := s.known(f.value, "limits", []string{"memory", "cpus", "pids"}, map[string]string{"cpu": "write cpus"})
+	s.spec.Limits = s.amounts(f.value, "limits", "memory", "cpus", "pids")
+}
+
+// readRequests reads what is set aside for an instance, which takes somebody
+// who keeps account: at home it is only checked.
+func (s *draft) readRequests() {
+	f, ok := s.keys["requests"]
+	if !ok {
+		return
+	}
+	requests := s.amounts(f.value, "requests", "memory", "cpus")
+	for what, over := range map[string]bool{
+		"memory": s.spec.Limits.Memory > 0 && requests.Memory > s.spec.Limits.Memory,
+		"cpus":   s.spec.Limits.MilliCPU > 0 && requests.MilliCPU > s.spec.Limits.MilliCPU,
+	} {
+		if over {
+			s.wrong(f.value, "", "requests: %s is more than the limit", what)
+		}
+	}
+	if s.target != nil {
+		s.spec.Requests = requests
+	}
+}
+
+func (s *draft) amounts(n *yaml.Node, what string, names ...string) runtime.Limits {
+	keys := s.known(n, what, names, map[string]string{"cpu": "write cpus"})
 	var l runtime.Limits
 	if f, ok := keys["memory"]; ok {
 		l.Memory = s.memory(f)
@@ -39,7 +66,7 @@ func (s *draft) readLimits() {
 	if f, ok := keys["pids"]; ok {
 		l.PIDs = s.whole(f, 1, 1<<22) // the kernel's PID_MAX_LIMIT
 	}
-	s.spec.Limits = l
+	return l
 }
 
 // memory returns a number of bytes.

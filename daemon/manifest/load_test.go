@@ -45,7 +45,7 @@ func FuzzLoad(f *testing.F) {
 		if len(text)%2 == 0 {
 			file = filepath.Join(dir, "named.yaml") // has no override
 		}
-		doc := newDocument(file, text, []string{"HOME=/home/me"})
+		doc := newDocument(file, text, Request{Environment: []string{"HOME=/home/me"}})
 		p := doc.project(Request{Gateway: len(text)%3 > 0, AutoPort: func(string, string, string) (int, error) { return 65535, nil }})
 		warnings, errors := doc.findings()
 		for _, one := range append(warnings, errors...) {
@@ -68,7 +68,7 @@ func FuzzLoad(f *testing.F) {
 		if len(p.Order) != len(p.Services) {
 			t.Errorf("order %v of %d services", p.Order, len(p.Services))
 		}
-		if _, err := runtime.ParseID(runtime.ID{Environment: environment, Project: p.ID, Service: p.Order[0], Number: 1}.String()); err != nil {
+		if _, err := runtime.ParseID(runtime.ID{Environment: local, Project: p.ID, Service: p.Order[0], Number: 1}.String()); err != nil {
 			t.Error(err)
 		}
 	})

@@ -24,9 +24,8 @@ import (
 // FileName is what a manifest is called.
 const FileName = "stead.yaml"
 
-// environment is the name of the environment at home. Others are reached by
-// what `environments` says of them, not by a spec made here.
-const environment = "local"
+// local is the name of the environment at home.
+const local = "local"
 
 // Request says which manifest to read and in whose name.
 type Request struct {
@@ -52,12 +51,23 @@ type Request struct {
 	// earlier Project: what is not among them is not there. Env files are read
 	// from the disk always.
 	Sources map[string]string
+	// Remote are services that run somewhere else, with the addresses (host:port)
+	// of their ports: what depends on them waits for nothing.
+	Remote map[string]map[string]string
+	// Target is the name of an environment of the manifest that the services
+	// are resolved for; empty: for this machine. There AutoPort, Taken and
+	// Gateway are not used.
+	Target string
+	// Secret tells variables that are for nobody to read, besides those of env
+	// files; with Target. nil: none.
+	Secret func(name, value string) bool
 }
 
 // Project is a manifest, resolved. It survives encoding as JSON.
 type Project struct {
 	// ID is Name, a hyphen, and the first 8 hex digits of the SHA-256 of
-	// Directory, so two checkouts never share one. It has no slash in it.
+	// Directory, so two checkouts never share one; with a Target it is Name
+	// alone, as they share that. It has no slash in it.
 	ID        string
 	Name      string // the manifest's, else the directory's made valid
 	Directory string // of the manifest, with symbolic links resolved
@@ -67,6 +77,10 @@ type Project struct {
 	Sources  map[string]string
 	Services map[string]Service
 	Order    []string // of all services: each after those it depends on
+	// Environments are those that the manifest describes, in the order written;
+	// Target is the one that the services are resolved for, nil: this machine.
+	Environments []Target
+	Target       *Target
 }
 
 // Service is one service, resolved.
@@ -118,7 +132,7 @@ func Load(req Request) (*Project, []runtime.Diagnostic, error) {
 	if err != nil {
 		return nil, nil, runtime.Diagnostics{{File: file, Severity: runtime.SeverityError, Text: err.Error()}}
 	}
-	doc := newDocument(file, text, req.Environment)
+	doc := newDocument(file, text, req)
 	doc.read = read
 	project := doc.project(req)
 	warnings, errors := doc.findings()

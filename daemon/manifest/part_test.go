@@ -11,7 +11,7 @@ import (
 func TestLinesEndAsYAMLEndsThem(t *testing.T) {
 	for _, end := range []string{"\n", "\r\n", "\r", "\u0085", "\u2028", "\u2029"} {
 		text := strings.Join([]string{"# one", "services:", "  web: {command: a $UNSET}", "  x: {wrong: 1}"}, end)
-		doc := newDocument(filepath.Join(t.TempDir(), FileName), text, nil)
+		doc := newDocument(filepath.Join(t.TempDir(), FileName), text, Request{})
 		doc.project(Request{})
 		warnings, errors := doc.findings()
 		if len(warnings) == 0 || warnings[0].Line != 3 || warnings[0].Column != 20 || !strings.HasPrefix(warnings[0].Source, "  web: {command: a $UNSET}") {

@@ -41,13 +41,23 @@ func (d *document) project(req Request) *Project {
 		}
 	}
 	p.ID = projectID(p.Name, p.Directory)
+	var environments []environment
 	if f, ok := keys["environments"]; ok {
-		d.environments(f.value)
+		environments = d.environments(f.value, p.Name)
+	}
+	for _, e := range environments {
+		p.Environments = append(p.Environments, e.Target)
+	}
+	if !d.atHome() {
+		root = d.aim(root, environments)
+		keys = d.known(root, "the manifest", projectKeys, projectLater)
+		p.Target = d.target
+		p.ID = p.Name // the namespace's: others may apply it from elsewhere
 	}
 	drafts := d.drafts(p, root, keys)
 	d.relate(drafts)
 	p.Order = d.order(drafts)
-	if !d.failed() {
+	if !d.failed() && d.target == nil {
 		d.choosePorts(drafts, p.ID, req)
 	}
 	for _, s := range drafts.list {
@@ -87,37 +97,24 @@ func (d *document) drafts(p *Project, root *yaml.Node, keys map[string]field) dr
 	return all
 }
 
-// environments are only looked at: they are read in full where a command
-// names one.
-func (d *document) environments(n *yaml.Node) {
-	for _, f := range d.fields(n, "environments") {
-		if !d.name(f.key, "an environment", f.key.Value) {
-			continue
-		}
-		if f.key.Value == environment {
-			d.wrong(f.key, "choose another name", "the environment %q is always there and needs no entry", environment)
-		}
-		for _, setting := range d.fields(f.value, "environment "+f.key.Value) {
-			if setting.value.Kind == yaml.ScalarNode {
-				d.text(setting.value, setting.key.Value)
-			}
-		}
-	}
-}
-
 // finish returns the service with all that depends on others filled in.
 func (s *draft) finish(all drafts) Service {
 	s.service = s.name
 	defer func() { s.service = "" }()
 	s.resolveNeeds(all)
 	s.resolvePorts()
+	watch := s.watched()
+	if s.target != nil {
+		watch = s.watchedThere(watch)
+		s.finishCluster()
+	}
 	build := s.buildSpec() // before the URLs: a build does not depend on where others listen
 	s.addURLs(all)
 	out := Service{
 		Name: s.name, Plan: s.plan, Spec: s.spec, Build: build, Profiles: s.profiles, URLs: s.urls(), Origins: s.origins, Taken: s.taken,
-		Published: s.published(), Watch: s.watched(), BuildTimeout: s.build.timeout, Matchers: s.build.matchers,
+		Published: s.published(), Watch: watch, BuildTimeout: s.build.timeout, Matchers: s.build.matchers,
 	}
-	if s.watch.Mode != WatchNone {
+	if watch.Mode != WatchNone || s.target == nil && s.watch.Mode != WatchNone {
 		out.EnvFiles = s.envFiles
 	}
 	out.Plan.Build = build != nil

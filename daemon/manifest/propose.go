@@ -88,7 +88,7 @@ var variables = regexp.MustCompile(`\$(\{[^}]*\}|[A-Za-z_][A-Za-z0-9_]*)`)
 func command(text string) []string {
 	lines := []string{"command: " + scalar(text)}
 	replaced := variables.ReplaceAllString(strings.ReplaceAll(text, "$$", "\x00"), "x")
-	d := newDocument(FileName, "", nil)
+	d := newDocument(FileName, "", Request{})
 	if words, err := d.split(strings.ReplaceAll(replaced, "\x00", "$")); err != nil || len(words) == 0 {
 		lines = append(lines, "shell: true")
 	}

@@ -30,7 +30,7 @@ func proposeCompose(dir string) source {
 		if err != nil {
 			continue
 		}
-		c := compose{document: newDocument(path, text, nil), numbers: map[string]int{}}
+		c := compose{document: newDocument(path, text, Request{}), numbers: map[string]int{}}
 		s := source{name: name, explicit: true}
 		services := c.services(c.root())
 		for _, f := range services {

@@ -92,7 +92,7 @@ func FuzzProposeCompose(f *testing.F) {
 		if proposed == "" {
 			return
 		}
-		doc := newDocument(filepath.Join(dir, "x", FileName), proposed, nil)
+		doc := newDocument(filepath.Join(dir, "x", FileName), proposed, Request{})
 		doc.project(Request{Gateway: true})
 		_, errors := doc.findings()
 		for _, one := range errors {

@@ -107,11 +107,16 @@ func (s *draft) choosePort(p *port, project string, choose func(project, service
 func (s *draft) resolvePorts() {
 	for _, p := range s.ports {
 		own := p.Port
-		switch p.mode {
-		case ModeProxy:
+		switch {
+		case s.target != nil:
+			own.Number = p.target
+			if own.Number == 0 && s.image.name != "" {
+				own.Number = p.Number // an image that is there already knows nothing of $PORT
+			}
+		case p.mode == ModeProxy:
 			own.Number = p.target // 0: the runtime picks one per instance
 			s.plan.Proxied = true
-		case ModeInherit:
+		case p.mode == ModeInherit:
 			id := s.spec.ID
 			for _, host := range []string{"127.0.0.1", "::1"} {
 				s.spec.Sockets = append(s.spec.Sockets, runtime.Socket{
@@ -124,7 +129,11 @@ func (s *draft) resolvePorts() {
 	}
 }
 
+// published are the ports on this machine: those of a target are not.
 func (s *draft) published() []Published {
+	if s.target != nil {
+		return nil
+	}
 	var out []Published
 	for _, p := range s.ports {
 		out = append(out, Published{Port: p.Name, Number: p.Number, Protocol: p.Protocol, Mode: p.mode})
@@ -132,8 +141,8 @@ func (s *draft) published() []Published {
 	return out
 }
 
-// url is where a port is reached from this machine.
-func (p port) url() string {
+// url is where a port is reached: from this machine, or from within a cluster.
+func (s *draft) url(p port) string {
 	scheme := "tcp"
 	switch {
 	case p.Name == "grpc":
@@ -141,13 +150,19 @@ func (p port) url() string {
 	case p.Protocol == "http":
 		scheme = "http"
 	}
-	return scheme + "://127.0.0.1:" + strconv.Itoa(p.Number)
+	at := net.JoinHostPort("127.0.0.1", strconv.Itoa(p.Number))
+	if s.target != nil {
+		at = net.JoinHostPort(runtime.HostName(s.name), strconv.Itoa(p.Number))
+	} else if elsewhere := s.remote[s.name][p.Name]; elsewhere != "" {
+		at = elsewhere
+	}
+	return scheme + "://" + at
 }
 
 func (s *draft) urls() []string {
 	var out []string
 	for _, p := range s.ports {
-		out = append(out, p.url())
+		out = append(out, s.url(p))
 	}
 	return out
 }

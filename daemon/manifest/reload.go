@@ -69,6 +69,9 @@ func (s *draft) reloadSignal(n *yaml.Node, text string) {
 // alone says why two processes of the service cannot run at once, "" when
 // they can, as far as ports are concerned.
 func (s *draft) alone() string {
+	if s.target != nil {
+		return "" // each has an address of its own
+	}
 	for _, p := range s.ports {
 		switch {
 		case p.mode == ModeSelf:
@@ -83,6 +86,10 @@ func (s *draft) alone() string {
 // settle decides what depends on several keys, and refuses what does not go
 // together.
 func (s *draft) settle() {
+	if s.target != nil {
+		s.settleCluster()
+		return
+	}
 	if !s.gateway {
 		s.direct()
 		return
@@ -121,7 +128,7 @@ func (s *draft) settleReload() {
 // settleOneShot is settleReload for what is known when all services are: that
 // this one ends by itself.
 func (s *draft) settleOneShot() {
-	if s.gateway && s.plan.Reload == supervisor.ReloadSignal {
+	if (s.gateway || s.target != nil) && s.plan.Reload == supervisor.ReloadSignal {
 		s.wrong(s.keys["reload"].value, "write reload: restart, to have it run again", "reload signal is not for what runs once: it has ended by then")
 	}
 }

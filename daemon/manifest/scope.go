@@ -34,10 +34,10 @@ func callers(environ []string) *scope {
 }
 
 // envFilesOf are the env files beside a manifest, those that win first. The
-// names are those of dotenv's other readers; local is our environment's name
-// as well.
-func envFilesOf(directory string) []string {
-	return []string{filepath.Join(directory, ".env.local"), filepath.Join(directory, ".env")}
+// names are those of dotenv's other readers: .env.local, and .env.staging for
+// the environment of that name.
+func (d *document) envFilesOf(directory string) []string {
+	return []string{filepath.Join(directory, ".env."+d.aimed), filepath.Join(directory, ".env")}
 }
 
 // scope adds env files below a scope: what it has stands, and so does what an

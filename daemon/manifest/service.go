@@ -13,8 +13,8 @@ import (
 // serviceKeys are the keys of a service. Several are the Compose
 // specification's other words for the same: see stop and terminal.
 var serviceKeys = []string{
-	"build", "command", "data", "depends_on", "drain", "env_file", "environment", "idle", "image", "limits",
-	"live", "liveness", "ports", "profiles", "ready", "ready_timeout", "reload", "replicas", "restart", "shell", "snapshot",
+	"build", "command", "data", "depends_on", "drain", "env_file", "environment", "idle", "image", "kubernetes", "limits",
+	"live", "liveness", "ports", "profiles", "ready", "ready_timeout", "reload", "replicas", "requests", "restart", "shell", "snapshot",
 	"start", "stop", "stop_grace_period", "stop_signal", "success_exit_codes", "terminal", "tty", "watch", "working_dir",
 }
 
@@ -28,7 +28,7 @@ var serviceLater = map[string]string{
 	"container_name": "a service is known by its key",
 	"user":           "services run as you",
 	"expose":         "write ports: {name: number}",
-	"deploy":         "write replicas and limits in the service itself",
+	"deploy":         "write replicas, limits and requests in the service itself",
 	"scale":          "write replicas",
 }
 
@@ -50,6 +50,9 @@ type draft struct {
 	needs       []need
 	profiles    []string
 	build       build
+	image       image
+	program     string            // what a package runs, relative to spec.Dir; empty: it is not of this directory
+	secret      map[string]bool   // variables that an env file sets
 	watch       Watch             // as written; Mode is empty when nothing is
 	named       []*yaml.Node      // what watch names without a pattern
 	data        []string          // patterns for its directories
@@ -62,7 +65,7 @@ type draft struct {
 func (d *document) draft(p *Project, f field) *draft {
 	s := &draft{document: d, name: f.key.Value, at: f.key, taken: map[string]int{}}
 	s.keys = d.known(f.value, "a service", serviceKeys, serviceLater)
-	s.spec.ID = runtime.ID{Environment: environment, Project: p.ID, Service: s.name}
+	s.spec.ID = runtime.ID{Environment: s.where(), Project: p.ID, Service: s.name}
 	s.spec.Dir = d.directory(f.key)
 	if f, ok := s.keys["working_dir"]; ok {
 		s.spec.Dir = s.path(f.value, "working_dir")
@@ -78,6 +81,7 @@ func (d *document) draft(p *Project, f field) *draft {
 	s.readRestart()
 	s.readSuccess()
 	s.readLimits()
+	s.readRequests()
 	s.readStop()
 	s.readData()
 	s.readReload()
@@ -85,6 +89,7 @@ func (d *document) draft(p *Project, f field) *draft {
 	s.readStart()
 	s.readWatch()
 	s.readImage()
+	s.readPatch()
 	if f, ok := s.keys["profiles"]; ok {
 		s.readProfiles(f.value)
 	}

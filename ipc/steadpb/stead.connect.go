@@ -57,6 +57,12 @@ const (
 	DaemonLogsProcedure = "/stead.v1.Daemon/Logs"
 	// DaemonTerminalProcedure is the procedure name of the Daemon's Terminal RPC.
 	DaemonTerminalProcedure = "/stead.v1.Daemon/Terminal"
+	// DaemonPreviewProcedure is the procedure name of the Daemon's Preview RPC.
+	DaemonPreviewProcedure = "/stead.v1.Daemon/Preview"
+	// DaemonEnvironmentsProcedure is the procedure name of the Daemon's Environments RPC.
+	DaemonEnvironmentsProcedure = "/stead.v1.Daemon/Environments"
+	// DaemonForwardProcedure is the procedure name of the Daemon's Forward RPC.
+	DaemonForwardProcedure = "/stead.v1.Daemon/Forward"
 	// DaemonStopProcedure is the procedure name of the Daemon's Stop RPC.
 	DaemonStopProcedure = "/stead.v1.Daemon/Stop"
 )
@@ -150,6 +156,28 @@ var (
 			Procedure:  DaemonTerminalProcedure,
 		}
 	})
+	daemonPreviewSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_ipc_steadpb_stead_proto.Services().ByName("Daemon").Methods().ByName("Preview"),
+			Procedure:  DaemonPreviewProcedure,
+		}
+	})
+	daemonEnvironmentsSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType:       connect.StreamTypeUnary,
+			Schema:           File_ipc_steadpb_stead_proto.Services().ByName("Daemon").Methods().ByName("Environments"),
+			Procedure:        DaemonEnvironmentsProcedure,
+			IdempotencyLevel: connect.IdempotencyNoSideEffects,
+		}
+	})
+	daemonForwardSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_ipc_steadpb_stead_proto.Services().ByName("Daemon").Methods().ByName("Forward"),
+			Procedure:  DaemonForwardProcedure,
+		}
+	})
 	daemonStopSpec = sync.OnceValue(func() connect.Spec {
 		return connect.Spec{
 			StreamType: connect.StreamTypeUnary,
@@ -188,6 +216,14 @@ type DaemonClient interface {
 	// Terminal attaches to a service's terminal, or runs a command in a
 	// service's or project's environment. The first message has open set.
 	Terminal(context.Context) (DaemonTerminalClientStream, error)
+	// Preview says what would be done with a manifest in the environment of this
+	// daemon. It changes nothing, but that "image" and "build" make what they say.
+	Preview(context.Context, *PreviewRequest) (*PreviewResponse, error)
+	// Environments are those that a manifest describes.
+	Environments(context.Context, *EnvironmentsRequest) (*EnvironmentsResponse, error)
+	// Forward holds ports of this machine for services of the environment of this
+	// daemon, until they are all stopped. Asked again it answers the same.
+	Forward(context.Context, *ForwardRequest) (*ForwardResponse, error)
 	// Stop ends the daemon. Without services everything keeps running.
 	Stop(context.Context, *StopRequest) (*StopResponse, error)
 }
@@ -323,6 +359,14 @@ type DaemonHandler interface {
 	// Terminal attaches to a service's terminal, or runs a command in a
 	// service's or project's environment. The first message has open set.
 	Terminal(context.Context, DaemonTerminalServerStream) error
+	// Preview says what would be done with a manifest in the environment of this
+	// daemon. It changes nothing, but that "image" and "build" make what they say.
+	Preview(context.Context, *PreviewRequest) (*PreviewResponse, error)
+	// Environments are those that a manifest describes.
+	Environments(context.Context, *EnvironmentsRequest) (*EnvironmentsResponse, error)
+	// Forward holds ports of this machine for services of the environment of this
+	// daemon, until they are all stopped. Asked again it answers the same.
+	Forward(context.Context, *ForwardRequest) (*ForwardResponse, error)
 	// Stop ends the daemon. Without services everything keeps running.
 	Stop(context.Context, *StopRequest) (*StopResponse, error)
 }
@@ -343,6 +387,9 @@ func RegisterDaemonHandler(server *connect.Server, svc DaemonHandler) {
 		connect.Method{Spec: daemonEventsSpec(), Handler: adapter.events},
 		connect.Method{Spec: daemonLogsSpec(), Handler: adapter.logs},
 		connect.Method{Spec: daemonTerminalSpec(), Handler: adapter.terminal},
+		connect.Method{Spec: daemonPreviewSpec(), Handler: adapter.preview},
+		connect.Method{Spec: daemonEnvironmentsSpec(), Handler: adapter.environments},
+		connect.Method{Spec: daemonForwardSpec(), Handler: adapter.forward},
 		connect.Method{Spec: daemonStopSpec(), Handler: adapter.stop},
 	)
 }
@@ -467,6 +514,18 @@ func (UnimplementedDaemonHandler) Terminal(context.Context, DaemonTerminalServer
 	return connect.NewError(connect.CodeUnimplemented, "stead.v1.Daemon.Terminal is not implemented")
 }
 
+func (UnimplementedDaemonHandler) Preview(context.Context, *PreviewRequest) (*PreviewResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "stead.v1.Daemon.Preview is not implemented")
+}
+
+func (UnimplementedDaemonHandler) Environments(context.Context, *EnvironmentsRequest) (*EnvironmentsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "stead.v1.Daemon.Environments is not implemented")
+}
+
+func (UnimplementedDaemonHandler) Forward(context.Context, *ForwardRequest) (*ForwardResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "stead.v1.Daemon.Forward is not implemented")
+}
+
 func (UnimplementedDaemonHandler) Stop(context.Context, *StopRequest) (*StopResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "stead.v1.Daemon.Stop is not implemented")
 }
@@ -569,6 +628,30 @@ func (c *daemonClient) Terminal(ctx context.Context) (DaemonTerminalClientStream
 		return DaemonTerminalClientStream{}, err
 	}
 	return DaemonTerminalClientStream{stream: stream}, nil
+}
+
+func (c *daemonClient) Preview(ctx context.Context, req *PreviewRequest) (*PreviewResponse, error) {
+	var res PreviewResponse
+	if err := c.client.CallUnary(ctx, daemonPreviewSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *daemonClient) Environments(ctx context.Context, req *EnvironmentsRequest) (*EnvironmentsResponse, error) {
+	var res EnvironmentsResponse
+	if err := c.client.CallUnary(ctx, daemonEnvironmentsSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *daemonClient) Forward(ctx context.Context, req *ForwardRequest) (*ForwardResponse, error) {
+	var res ForwardResponse
+	if err := c.client.CallUnary(ctx, daemonForwardSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
 }
 
 func (c *daemonClient) Stop(ctx context.Context, req *StopRequest) (*StopResponse, error) {
@@ -703,6 +786,42 @@ func (h daemonHandler) logs(ctx context.Context, _ connect.Spec, stream connect.
 
 func (h daemonHandler) terminal(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
 	return h.svc.Terminal(ctx, DaemonTerminalServerStream{stream: stream})
+}
+
+func (h daemonHandler) preview(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req PreviewRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Preview(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h daemonHandler) environments(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req EnvironmentsRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Environments(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h daemonHandler) forward(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req ForwardRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Forward(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
 }
 
 func (h daemonHandler) stop(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {

@@ -253,6 +253,9 @@ type UpRequest struct {
 	Keep          bool                   `protobuf:"varint,4,opt,name=keep,proto3" json:"keep,omitempty"`              // -d: comes back after a reboot
 	Environment   []string               `protobuf:"bytes,5,rep,name=environment,proto3" json:"environment,omitempty"` // KEY=VALUE: the caller's, inherited by the services
 	Profiles      []string               `protobuf:"bytes,6,rep,name=profiles,proto3" json:"profiles,omitempty"`
+	Agreed        string                 `protobuf:"bytes,7,opt,name=agreed,proto3" json:"agreed,omitempty"`   // in another environment: the context that the user has agreed to deploy to
+	Without       []string               `protobuf:"bytes,8,rep,name=without,proto3" json:"without,omitempty"` // services that run somewhere else: nothing of the rest may need them
+	Remote        []*Forwarded           `protobuf:"bytes,9,rep,name=remote,proto3" json:"remote,omitempty"`   // services that run somewhere else, and where they are reached: they count as there
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -325,6 +328,27 @@ func (x *UpRequest) GetEnvironment() []string {
 func (x *UpRequest) GetProfiles() []string {
 	if x != nil {
 		return x.Profiles
+	}
+	return nil
+}
+
+func (x *UpRequest) GetAgreed() string {
+	if x != nil {
+		return x.Agreed
+	}
+	return ""
+}
+
+func (x *UpRequest) GetWithout() []string {
+	if x != nil {
+		return x.Without
+	}
+	return nil
+}
+
+func (x *UpRequest) GetRemote() []*Forwarded {
+	if x != nil {
+		return x.Remote
 	}
 	return nil
 }
@@ -2832,6 +2856,588 @@ func (x *TerminalExit) GetError() string {
 	return ""
 }
 
+type PreviewRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Directory     string                 `protobuf:"bytes,1,opt,name=directory,proto3" json:"directory,omitempty"`
+	File          string                 `protobuf:"bytes,2,opt,name=file,proto3" json:"file,omitempty"`
+	Services      []string               `protobuf:"bytes,3,rep,name=services,proto3" json:"services,omitempty"` // empty: all that no profile keeps back
+	Profiles      []string               `protobuf:"bytes,4,rep,name=profiles,proto3" json:"profiles,omitempty"`
+	Environment   []string               `protobuf:"bytes,5,rep,name=environment,proto3" json:"environment,omitempty"` // KEY=VALUE: the caller's
+	Kind          string                 `protobuf:"bytes,6,opt,name=kind,proto3" json:"kind,omitempty"`               // "render", "diff", "remove" (of what is there: no manifest is read), "image", "build"
+	Agreed        string                 `protobuf:"bytes,7,opt,name=agreed,proto3" json:"agreed,omitempty"`           // as in UpRequest, for "image"
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewRequest) Reset() {
+	*x = PreviewRequest{}
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewRequest) ProtoMessage() {}
+
+func (x *PreviewRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewRequest.ProtoReflect.Descriptor instead.
+func (*PreviewRequest) Descriptor() ([]byte, []int) {
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *PreviewRequest) GetDirectory() string {
+	if x != nil {
+		return x.Directory
+	}
+	return ""
+}
+
+func (x *PreviewRequest) GetFile() string {
+	if x != nil {
+		return x.File
+	}
+	return ""
+}
+
+func (x *PreviewRequest) GetServices() []string {
+	if x != nil {
+		return x.Services
+	}
+	return nil
+}
+
+func (x *PreviewRequest) GetProfiles() []string {
+	if x != nil {
+		return x.Profiles
+	}
+	return nil
+}
+
+func (x *PreviewRequest) GetEnvironment() []string {
+	if x != nil {
+		return x.Environment
+	}
+	return nil
+}
+
+func (x *PreviewRequest) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *PreviewRequest) GetAgreed() string {
+	if x != nil {
+		return x.Agreed
+	}
+	return ""
+}
+
+type PreviewResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Objects       []*PreviewObject       `protobuf:"bytes,1,rep,name=objects,proto3" json:"objects,omitempty"`
+	Built         []string               `protobuf:"bytes,2,rep,name=built,proto3" json:"built,omitempty"` // services whose build was run
+	Warnings      []*Diagnostic          `protobuf:"bytes,3,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewResponse) Reset() {
+	*x = PreviewResponse{}
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewResponse) ProtoMessage() {}
+
+func (x *PreviewResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewResponse.ProtoReflect.Descriptor instead.
+func (*PreviewResponse) Descriptor() ([]byte, []int) {
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *PreviewResponse) GetObjects() []*PreviewObject {
+	if x != nil {
+		return x.Objects
+	}
+	return nil
+}
+
+func (x *PreviewResponse) GetBuilt() []string {
+	if x != nil {
+		return x.Built
+	}
+	return nil
+}
+
+func (x *PreviewResponse) GetWarnings() []*Diagnostic {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+type PreviewObject struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"` // "Deployment", "Image"
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Service       string                 `protobuf:"bytes,3,opt,name=service,proto3" json:"service,omitempty"` // empty: the project's
+	Action        string                 `protobuf:"bytes,4,opt,name=action,proto3" json:"action,omitempty"`   // "create", "change", "remove", "none"; empty for render
+	Text          string                 `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`       // render: YAML; diff: lines with + and -; image: the digest
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewObject) Reset() {
+	*x = PreviewObject{}
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewObject) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewObject) ProtoMessage() {}
+
+func (x *PreviewObject) ProtoReflect() protoreflect.Message {
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewObject.ProtoReflect.Descriptor instead.
+func (*PreviewObject) Descriptor() ([]byte, []int) {
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *PreviewObject) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *PreviewObject) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *PreviewObject) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *PreviewObject) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
+func (x *PreviewObject) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+type ForwardRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Selection     *Selection             `protobuf:"bytes,1,opt,name=selection,proto3" json:"selection,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForwardRequest) Reset() {
+	*x = ForwardRequest{}
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForwardRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForwardRequest) ProtoMessage() {}
+
+func (x *ForwardRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForwardRequest.ProtoReflect.Descriptor instead.
+func (*ForwardRequest) Descriptor() ([]byte, []int) {
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *ForwardRequest) GetSelection() *Selection {
+	if x != nil {
+		return x.Selection
+	}
+	return nil
+}
+
+type ForwardResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ports         []*Forwarded           `protobuf:"bytes,1,rep,name=ports,proto3" json:"ports,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForwardResponse) Reset() {
+	*x = ForwardResponse{}
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForwardResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForwardResponse) ProtoMessage() {}
+
+func (x *ForwardResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForwardResponse.ProtoReflect.Descriptor instead.
+func (*ForwardResponse) Descriptor() ([]byte, []int) {
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *ForwardResponse) GetPorts() []*Forwarded {
+	if x != nil {
+		return x.Ports
+	}
+	return nil
+}
+
+// Forwarded is a port of a service elsewhere. A service without ports has one
+// with its name alone.
+type Forwarded struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Service       string                 `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	Port          string                 `protobuf:"bytes,2,opt,name=port,proto3" json:"port,omitempty"`
+	Address       string                 `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"` // host:port on this machine
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Forwarded) Reset() {
+	*x = Forwarded{}
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Forwarded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Forwarded) ProtoMessage() {}
+
+func (x *Forwarded) ProtoReflect() protoreflect.Message {
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Forwarded.ProtoReflect.Descriptor instead.
+func (*Forwarded) Descriptor() ([]byte, []int) {
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *Forwarded) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *Forwarded) GetPort() string {
+	if x != nil {
+		return x.Port
+	}
+	return ""
+}
+
+func (x *Forwarded) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+type EnvironmentsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Directory     string                 `protobuf:"bytes,1,opt,name=directory,proto3" json:"directory,omitempty"`
+	File          string                 `protobuf:"bytes,2,opt,name=file,proto3" json:"file,omitempty"`
+	Environment   []string               `protobuf:"bytes,3,rep,name=environment,proto3" json:"environment,omitempty"` // KEY=VALUE: the caller's
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EnvironmentsRequest) Reset() {
+	*x = EnvironmentsRequest{}
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EnvironmentsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EnvironmentsRequest) ProtoMessage() {}
+
+func (x *EnvironmentsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EnvironmentsRequest.ProtoReflect.Descriptor instead.
+func (*EnvironmentsRequest) Descriptor() ([]byte, []int) {
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *EnvironmentsRequest) GetDirectory() string {
+	if x != nil {
+		return x.Directory
+	}
+	return ""
+}
+
+func (x *EnvironmentsRequest) GetFile() string {
+	if x != nil {
+		return x.File
+	}
+	return ""
+}
+
+func (x *EnvironmentsRequest) GetEnvironment() []string {
+	if x != nil {
+		return x.Environment
+	}
+	return nil
+}
+
+type EnvironmentsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Environments  []*Environment         `protobuf:"bytes,1,rep,name=environments,proto3" json:"environments,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EnvironmentsResponse) Reset() {
+	*x = EnvironmentsResponse{}
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EnvironmentsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EnvironmentsResponse) ProtoMessage() {}
+
+func (x *EnvironmentsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EnvironmentsResponse.ProtoReflect.Descriptor instead.
+func (*EnvironmentsResponse) Descriptor() ([]byte, []int) {
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *EnvironmentsResponse) GetEnvironments() []*Environment {
+	if x != nil {
+		return x.Environments
+	}
+	return nil
+}
+
+type Environment struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Runtime       string                 `protobuf:"bytes,2,opt,name=runtime,proto3" json:"runtime,omitempty"` // "process", "kubernetes"
+	Context       string                 `protobuf:"bytes,3,opt,name=context,proto3" json:"context,omitempty"` // as the manifest has it; of the environment of this daemon: the one that is used
+	Namespace     string                 `protobuf:"bytes,4,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	Kubeconfig    string                 `protobuf:"bytes,5,opt,name=kubeconfig,proto3" json:"kubeconfig,omitempty"`
+	Registry      string                 `protobuf:"bytes,6,opt,name=registry,proto3" json:"registry,omitempty"`
+	Watch         bool                   `protobuf:"varint,7,opt,name=watch,proto3" json:"watch,omitempty"`
+	Agreed        bool                   `protobuf:"varint,8,opt,name=agreed,proto3" json:"agreed,omitempty"` // of the environment of this daemon: up needs no word of the user
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Environment) Reset() {
+	*x = Environment{}
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Environment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Environment) ProtoMessage() {}
+
+func (x *Environment) ProtoReflect() protoreflect.Message {
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Environment.ProtoReflect.Descriptor instead.
+func (*Environment) Descriptor() ([]byte, []int) {
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *Environment) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Environment) GetRuntime() string {
+	if x != nil {
+		return x.Runtime
+	}
+	return ""
+}
+
+func (x *Environment) GetContext() string {
+	if x != nil {
+		return x.Context
+	}
+	return ""
+}
+
+func (x *Environment) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *Environment) GetKubeconfig() string {
+	if x != nil {
+		return x.Kubeconfig
+	}
+	return ""
+}
+
+func (x *Environment) GetRegistry() string {
+	if x != nil {
+		return x.Registry
+	}
+	return ""
+}
+
+func (x *Environment) GetWatch() bool {
+	if x != nil {
+		return x.Watch
+	}
+	return false
+}
+
+func (x *Environment) GetAgreed() bool {
+	if x != nil {
+		return x.Agreed
+	}
+	return false
+}
+
 type StopRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Services      bool                   `protobuf:"varint,1,opt,name=services,proto3" json:"services,omitempty"` // stop every service and the runtime too
@@ -2842,7 +3448,7 @@ type StopRequest struct {
 
 func (x *StopRequest) Reset() {
 	*x = StopRequest{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[36]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2854,7 +3460,7 @@ func (x *StopRequest) String() string {
 func (*StopRequest) ProtoMessage() {}
 
 func (x *StopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[36]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2867,7 +3473,7 @@ func (x *StopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopRequest.ProtoReflect.Descriptor instead.
 func (*StopRequest) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{36}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *StopRequest) GetServices() bool {
@@ -2893,7 +3499,7 @@ type StopResponse struct {
 
 func (x *StopResponse) Reset() {
 	*x = StopResponse{}
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[37]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2905,7 +3511,7 @@ func (x *StopResponse) String() string {
 func (*StopResponse) ProtoMessage() {}
 
 func (x *StopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ipc_steadpb_stead_proto_msgTypes[37]
+	mi := &file_ipc_steadpb_stead_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2918,7 +3524,7 @@ func (x *StopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopResponse.ProtoReflect.Descriptor instead.
 func (*StopResponse) Descriptor() ([]byte, []int) {
-	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{37}
+	return file_ipc_steadpb_stead_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *StopResponse) GetStopped() int32 {
@@ -2952,14 +3558,17 @@ const file_ipc_steadpb_stead_proto_rawDesc = "" +
 	"\fcapabilities\x18\x04 \x03(\tR\fcapabilities\x12\x1e\n" +
 	"\n" +
 	"goroutines\x18\x05 \x01(\x05R\n" +
-	"goroutines\"\xab\x01\n" +
+	"goroutines\"\x8a\x02\n" +
 	"\tUpRequest\x12\x1c\n" +
 	"\tdirectory\x18\x01 \x01(\tR\tdirectory\x12\x12\n" +
 	"\x04file\x18\x02 \x01(\tR\x04file\x12\x1a\n" +
 	"\bservices\x18\x03 \x03(\tR\bservices\x12\x12\n" +
 	"\x04keep\x18\x04 \x01(\bR\x04keep\x12 \n" +
 	"\venvironment\x18\x05 \x03(\tR\venvironment\x12\x1a\n" +
-	"\bprofiles\x18\x06 \x03(\tR\bprofiles\"\xa2\x01\n" +
+	"\bprofiles\x18\x06 \x03(\tR\bprofiles\x12\x16\n" +
+	"\x06agreed\x18\a \x01(\tR\x06agreed\x12\x18\n" +
+	"\awithout\x18\b \x03(\tR\awithout\x12+\n" +
+	"\x06remote\x18\t \x03(\v2\x13.stead.v1.ForwardedR\x06remote\"\xa2\x01\n" +
 	"\n" +
 	"UpResponse\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x12\n" +
@@ -3187,12 +3796,55 @@ const file_ipc_steadpb_stead_proto_rawDesc = "" +
 	"\fTerminalExit\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\x05R\x04code\x12\x16\n" +
 	"\x06signal\x18\x02 \x01(\tR\x06signal\x12\x14\n" +
-	"\x05error\x18\x03 \x01(\tR\x05error\"^\n" +
+	"\x05error\x18\x03 \x01(\tR\x05error\"\xc8\x01\n" +
+	"\x0ePreviewRequest\x12\x1c\n" +
+	"\tdirectory\x18\x01 \x01(\tR\tdirectory\x12\x12\n" +
+	"\x04file\x18\x02 \x01(\tR\x04file\x12\x1a\n" +
+	"\bservices\x18\x03 \x03(\tR\bservices\x12\x1a\n" +
+	"\bprofiles\x18\x04 \x03(\tR\bprofiles\x12 \n" +
+	"\venvironment\x18\x05 \x03(\tR\venvironment\x12\x12\n" +
+	"\x04kind\x18\x06 \x01(\tR\x04kind\x12\x16\n" +
+	"\x06agreed\x18\a \x01(\tR\x06agreed\"\x8c\x01\n" +
+	"\x0fPreviewResponse\x121\n" +
+	"\aobjects\x18\x01 \x03(\v2\x17.stead.v1.PreviewObjectR\aobjects\x12\x14\n" +
+	"\x05built\x18\x02 \x03(\tR\x05built\x120\n" +
+	"\bwarnings\x18\x03 \x03(\v2\x14.stead.v1.DiagnosticR\bwarnings\"}\n" +
+	"\rPreviewObject\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
+	"\aservice\x18\x03 \x01(\tR\aservice\x12\x16\n" +
+	"\x06action\x18\x04 \x01(\tR\x06action\x12\x12\n" +
+	"\x04text\x18\x05 \x01(\tR\x04text\"C\n" +
+	"\x0eForwardRequest\x121\n" +
+	"\tselection\x18\x01 \x01(\v2\x13.stead.v1.SelectionR\tselection\"<\n" +
+	"\x0fForwardResponse\x12)\n" +
+	"\x05ports\x18\x01 \x03(\v2\x13.stead.v1.ForwardedR\x05ports\"S\n" +
+	"\tForwarded\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x12\n" +
+	"\x04port\x18\x02 \x01(\tR\x04port\x12\x18\n" +
+	"\aaddress\x18\x03 \x01(\tR\aaddress\"i\n" +
+	"\x13EnvironmentsRequest\x12\x1c\n" +
+	"\tdirectory\x18\x01 \x01(\tR\tdirectory\x12\x12\n" +
+	"\x04file\x18\x02 \x01(\tR\x04file\x12 \n" +
+	"\venvironment\x18\x03 \x03(\tR\venvironment\"Q\n" +
+	"\x14EnvironmentsResponse\x129\n" +
+	"\fenvironments\x18\x01 \x03(\v2\x15.stead.v1.EnvironmentR\fenvironments\"\xdd\x01\n" +
+	"\vEnvironment\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\aruntime\x18\x02 \x01(\tR\aruntime\x12\x18\n" +
+	"\acontext\x18\x03 \x01(\tR\acontext\x12\x1c\n" +
+	"\tnamespace\x18\x04 \x01(\tR\tnamespace\x12\x1e\n" +
+	"\n" +
+	"kubeconfig\x18\x05 \x01(\tR\n" +
+	"kubeconfig\x12\x1a\n" +
+	"\bregistry\x18\x06 \x01(\tR\bregistry\x12\x14\n" +
+	"\x05watch\x18\a \x01(\bR\x05watch\x12\x16\n" +
+	"\x06agreed\x18\b \x01(\bR\x06agreed\"^\n" +
 	"\vStopRequest\x12\x1a\n" +
 	"\bservices\x18\x01 \x01(\bR\bservices\x123\n" +
 	"\atimeout\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\atimeout\"(\n" +
 	"\fStopResponse\x12\x18\n" +
-	"\astopped\x18\x01 \x01(\x05R\astopped2\x97\x06\n" +
+	"\astopped\x18\x01 \x01(\x05R\astopped2\xeb\a\n" +
 	"\x06Daemon\x12C\n" +
 	"\aVersion\x12\x18.stead.v1.VersionRequest\x1a\x19.stead.v1.VersionResponse\"\x03\x90\x02\x01\x12/\n" +
 	"\x02Up\x12\x13.stead.v1.UpRequest\x1a\x14.stead.v1.UpResponse\x125\n" +
@@ -3205,7 +3857,10 @@ const file_ipc_steadpb_stead_proto_rawDesc = "" +
 	"\x03Why\x12\x14.stead.v1.WhyRequest\x1a\x15.stead.v1.WhyResponse\"\x03\x90\x02\x01\x12=\n" +
 	"\x06Events\x12\x17.stead.v1.EventsRequest\x1a\x18.stead.v1.EventsResponse0\x01\x127\n" +
 	"\x04Logs\x12\x15.stead.v1.LogsRequest\x1a\x16.stead.v1.LogsResponse0\x01\x12E\n" +
-	"\bTerminal\x12\x19.stead.v1.TerminalRequest\x1a\x1a.stead.v1.TerminalResponse(\x010\x01\x125\n" +
+	"\bTerminal\x12\x19.stead.v1.TerminalRequest\x1a\x1a.stead.v1.TerminalResponse(\x010\x01\x12>\n" +
+	"\aPreview\x12\x18.stead.v1.PreviewRequest\x1a\x19.stead.v1.PreviewResponse\x12R\n" +
+	"\fEnvironments\x12\x1d.stead.v1.EnvironmentsRequest\x1a\x1e.stead.v1.EnvironmentsResponse\"\x03\x90\x02\x01\x12>\n" +
+	"\aForward\x12\x18.stead.v1.ForwardRequest\x1a\x19.stead.v1.ForwardResponse\x125\n" +
 	"\x04Stop\x12\x15.stead.v1.StopRequest\x1a\x16.stead.v1.StopResponseB0Z.github.com/stead-dev/stead/ipc/steadpb;steadpbb\x06proto3"
 
 var (
@@ -3220,7 +3875,7 @@ func file_ipc_steadpb_stead_proto_rawDescGZIP() []byte {
 	return file_ipc_steadpb_stead_proto_rawDescData
 }
 
-var file_ipc_steadpb_stead_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
+var file_ipc_steadpb_stead_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
 var file_ipc_steadpb_stead_proto_goTypes = []any{
 	(*VersionRequest)(nil),        // 0: stead.v1.VersionRequest
 	(*VersionResponse)(nil),       // 1: stead.v1.VersionResponse
@@ -3258,82 +3913,103 @@ var file_ipc_steadpb_stead_proto_goTypes = []any{
 	(*TerminalSize)(nil),          // 33: stead.v1.TerminalSize
 	(*TerminalResponse)(nil),      // 34: stead.v1.TerminalResponse
 	(*TerminalExit)(nil),          // 35: stead.v1.TerminalExit
-	(*StopRequest)(nil),           // 36: stead.v1.StopRequest
-	(*StopResponse)(nil),          // 37: stead.v1.StopResponse
-	nil,                           // 38: stead.v1.Instance.EndpointsEntry
-	(*timestamppb.Timestamp)(nil), // 39: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 40: google.protobuf.Duration
+	(*PreviewRequest)(nil),        // 36: stead.v1.PreviewRequest
+	(*PreviewResponse)(nil),       // 37: stead.v1.PreviewResponse
+	(*PreviewObject)(nil),         // 38: stead.v1.PreviewObject
+	(*ForwardRequest)(nil),        // 39: stead.v1.ForwardRequest
+	(*ForwardResponse)(nil),       // 40: stead.v1.ForwardResponse
+	(*Forwarded)(nil),             // 41: stead.v1.Forwarded
+	(*EnvironmentsRequest)(nil),   // 42: stead.v1.EnvironmentsRequest
+	(*EnvironmentsResponse)(nil),  // 43: stead.v1.EnvironmentsResponse
+	(*Environment)(nil),           // 44: stead.v1.Environment
+	(*StopRequest)(nil),           // 45: stead.v1.StopRequest
+	(*StopResponse)(nil),          // 46: stead.v1.StopResponse
+	nil,                           // 47: stead.v1.Instance.EndpointsEntry
+	(*timestamppb.Timestamp)(nil), // 48: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 49: google.protobuf.Duration
 }
 var file_ipc_steadpb_stead_proto_depIdxs = []int32{
 	2,  // 0: stead.v1.VersionResponse.runtime:type_name -> stead.v1.Runtime
-	39, // 1: stead.v1.VersionResponse.started:type_name -> google.protobuf.Timestamp
-	16, // 2: stead.v1.UpResponse.warnings:type_name -> stead.v1.Diagnostic
-	5,  // 3: stead.v1.DownRequest.selection:type_name -> stead.v1.Selection
-	5,  // 4: stead.v1.RestartRequest.selection:type_name -> stead.v1.Selection
-	16, // 5: stead.v1.CheckResponse.diagnostics:type_name -> stead.v1.Diagnostic
-	12, // 6: stead.v1.CheckResponse.proposal:type_name -> stead.v1.Proposal
-	5,  // 7: stead.v1.EnvRequest.selection:type_name -> stead.v1.Selection
-	15, // 8: stead.v1.EnvResponse.variables:type_name -> stead.v1.EnvVariable
-	16, // 9: stead.v1.EnvResponse.warnings:type_name -> stead.v1.Diagnostic
-	5,  // 10: stead.v1.StatusRequest.selection:type_name -> stead.v1.Selection
-	20, // 11: stead.v1.StatusResponse.services:type_name -> stead.v1.Service
-	22, // 12: stead.v1.Service.instances:type_name -> stead.v1.Instance
-	39, // 13: stead.v1.Service.since:type_name -> google.protobuf.Timestamp
-	39, // 14: stead.v1.Service.until:type_name -> google.protobuf.Timestamp
-	16, // 15: stead.v1.Service.diagnostics:type_name -> stead.v1.Diagnostic
-	21, // 16: stead.v1.Service.reload:type_name -> stead.v1.Reload
-	39, // 17: stead.v1.Reload.began:type_name -> google.protobuf.Timestamp
-	39, // 18: stead.v1.Reload.built:type_name -> google.protobuf.Timestamp
-	39, // 19: stead.v1.Reload.ended:type_name -> google.protobuf.Timestamp
-	39, // 20: stead.v1.Instance.since:type_name -> google.protobuf.Timestamp
-	38, // 21: stead.v1.Instance.endpoints:type_name -> stead.v1.Instance.EndpointsEntry
-	5,  // 22: stead.v1.WhyRequest.selection:type_name -> stead.v1.Selection
-	16, // 23: stead.v1.WhyResponse.diagnostics:type_name -> stead.v1.Diagnostic
-	5,  // 24: stead.v1.EventsRequest.selection:type_name -> stead.v1.Selection
-	27, // 25: stead.v1.EventsResponse.events:type_name -> stead.v1.Event
-	39, // 26: stead.v1.Event.time:type_name -> google.protobuf.Timestamp
-	5,  // 27: stead.v1.LogsRequest.selection:type_name -> stead.v1.Selection
-	39, // 28: stead.v1.LogsRequest.since:type_name -> google.protobuf.Timestamp
-	39, // 29: stead.v1.LogsRequest.until:type_name -> google.protobuf.Timestamp
-	30, // 30: stead.v1.LogsResponse.blocks:type_name -> stead.v1.LogBlock
-	39, // 31: stead.v1.LogBlock.time:type_name -> google.protobuf.Timestamp
-	32, // 32: stead.v1.TerminalRequest.open:type_name -> stead.v1.TerminalOpen
-	33, // 33: stead.v1.TerminalRequest.resize:type_name -> stead.v1.TerminalSize
-	5,  // 34: stead.v1.TerminalOpen.selection:type_name -> stead.v1.Selection
-	33, // 35: stead.v1.TerminalOpen.size:type_name -> stead.v1.TerminalSize
-	35, // 36: stead.v1.TerminalResponse.exit:type_name -> stead.v1.TerminalExit
-	40, // 37: stead.v1.StopRequest.timeout:type_name -> google.protobuf.Duration
-	0,  // 38: stead.v1.Daemon.Version:input_type -> stead.v1.VersionRequest
-	3,  // 39: stead.v1.Daemon.Up:input_type -> stead.v1.UpRequest
-	6,  // 40: stead.v1.Daemon.Down:input_type -> stead.v1.DownRequest
-	8,  // 41: stead.v1.Daemon.Restart:input_type -> stead.v1.RestartRequest
-	10, // 42: stead.v1.Daemon.Check:input_type -> stead.v1.CheckRequest
-	13, // 43: stead.v1.Daemon.Env:input_type -> stead.v1.EnvRequest
-	18, // 44: stead.v1.Daemon.Status:input_type -> stead.v1.StatusRequest
-	18, // 45: stead.v1.Daemon.Watch:input_type -> stead.v1.StatusRequest
-	23, // 46: stead.v1.Daemon.Why:input_type -> stead.v1.WhyRequest
-	25, // 47: stead.v1.Daemon.Events:input_type -> stead.v1.EventsRequest
-	28, // 48: stead.v1.Daemon.Logs:input_type -> stead.v1.LogsRequest
-	31, // 49: stead.v1.Daemon.Terminal:input_type -> stead.v1.TerminalRequest
-	36, // 50: stead.v1.Daemon.Stop:input_type -> stead.v1.StopRequest
-	1,  // 51: stead.v1.Daemon.Version:output_type -> stead.v1.VersionResponse
-	4,  // 52: stead.v1.Daemon.Up:output_type -> stead.v1.UpResponse
-	7,  // 53: stead.v1.Daemon.Down:output_type -> stead.v1.DownResponse
-	9,  // 54: stead.v1.Daemon.Restart:output_type -> stead.v1.RestartResponse
-	11, // 55: stead.v1.Daemon.Check:output_type -> stead.v1.CheckResponse
-	14, // 56: stead.v1.Daemon.Env:output_type -> stead.v1.EnvResponse
-	19, // 57: stead.v1.Daemon.Status:output_type -> stead.v1.StatusResponse
-	19, // 58: stead.v1.Daemon.Watch:output_type -> stead.v1.StatusResponse
-	24, // 59: stead.v1.Daemon.Why:output_type -> stead.v1.WhyResponse
-	26, // 60: stead.v1.Daemon.Events:output_type -> stead.v1.EventsResponse
-	29, // 61: stead.v1.Daemon.Logs:output_type -> stead.v1.LogsResponse
-	34, // 62: stead.v1.Daemon.Terminal:output_type -> stead.v1.TerminalResponse
-	37, // 63: stead.v1.Daemon.Stop:output_type -> stead.v1.StopResponse
-	51, // [51:64] is the sub-list for method output_type
-	38, // [38:51] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	48, // 1: stead.v1.VersionResponse.started:type_name -> google.protobuf.Timestamp
+	41, // 2: stead.v1.UpRequest.remote:type_name -> stead.v1.Forwarded
+	16, // 3: stead.v1.UpResponse.warnings:type_name -> stead.v1.Diagnostic
+	5,  // 4: stead.v1.DownRequest.selection:type_name -> stead.v1.Selection
+	5,  // 5: stead.v1.RestartRequest.selection:type_name -> stead.v1.Selection
+	16, // 6: stead.v1.CheckResponse.diagnostics:type_name -> stead.v1.Diagnostic
+	12, // 7: stead.v1.CheckResponse.proposal:type_name -> stead.v1.Proposal
+	5,  // 8: stead.v1.EnvRequest.selection:type_name -> stead.v1.Selection
+	15, // 9: stead.v1.EnvResponse.variables:type_name -> stead.v1.EnvVariable
+	16, // 10: stead.v1.EnvResponse.warnings:type_name -> stead.v1.Diagnostic
+	5,  // 11: stead.v1.StatusRequest.selection:type_name -> stead.v1.Selection
+	20, // 12: stead.v1.StatusResponse.services:type_name -> stead.v1.Service
+	22, // 13: stead.v1.Service.instances:type_name -> stead.v1.Instance
+	48, // 14: stead.v1.Service.since:type_name -> google.protobuf.Timestamp
+	48, // 15: stead.v1.Service.until:type_name -> google.protobuf.Timestamp
+	16, // 16: stead.v1.Service.diagnostics:type_name -> stead.v1.Diagnostic
+	21, // 17: stead.v1.Service.reload:type_name -> stead.v1.Reload
+	48, // 18: stead.v1.Reload.began:type_name -> google.protobuf.Timestamp
+	48, // 19: stead.v1.Reload.built:type_name -> google.protobuf.Timestamp
+	48, // 20: stead.v1.Reload.ended:type_name -> google.protobuf.Timestamp
+	48, // 21: stead.v1.Instance.since:type_name -> google.protobuf.Timestamp
+	47, // 22: stead.v1.Instance.endpoints:type_name -> stead.v1.Instance.EndpointsEntry
+	5,  // 23: stead.v1.WhyRequest.selection:type_name -> stead.v1.Selection
+	16, // 24: stead.v1.WhyResponse.diagnostics:type_name -> stead.v1.Diagnostic
+	5,  // 25: stead.v1.EventsRequest.selection:type_name -> stead.v1.Selection
+	27, // 26: stead.v1.EventsResponse.events:type_name -> stead.v1.Event
+	48, // 27: stead.v1.Event.time:type_name -> google.protobuf.Timestamp
+	5,  // 28: stead.v1.LogsRequest.selection:type_name -> stead.v1.Selection
+	48, // 29: stead.v1.LogsRequest.since:type_name -> google.protobuf.Timestamp
+	48, // 30: stead.v1.LogsRequest.until:type_name -> google.protobuf.Timestamp
+	30, // 31: stead.v1.LogsResponse.blocks:type_name -> stead.v1.LogBlock
+	48, // 32: stead.v1.LogBlock.time:type_name -> google.protobuf.Timestamp
+	32, // 33: stead.v1.TerminalRequest.open:type_name -> stead.v1.TerminalOpen
+	33, // 34: stead.v1.TerminalRequest.resize:type_name -> stead.v1.TerminalSize
+	5,  // 35: stead.v1.TerminalOpen.selection:type_name -> stead.v1.Selection
+	33, // 36: stead.v1.TerminalOpen.size:type_name -> stead.v1.TerminalSize
+	35, // 37: stead.v1.TerminalResponse.exit:type_name -> stead.v1.TerminalExit
+	38, // 38: stead.v1.PreviewResponse.objects:type_name -> stead.v1.PreviewObject
+	16, // 39: stead.v1.PreviewResponse.warnings:type_name -> stead.v1.Diagnostic
+	5,  // 40: stead.v1.ForwardRequest.selection:type_name -> stead.v1.Selection
+	41, // 41: stead.v1.ForwardResponse.ports:type_name -> stead.v1.Forwarded
+	44, // 42: stead.v1.EnvironmentsResponse.environments:type_name -> stead.v1.Environment
+	49, // 43: stead.v1.StopRequest.timeout:type_name -> google.protobuf.Duration
+	0,  // 44: stead.v1.Daemon.Version:input_type -> stead.v1.VersionRequest
+	3,  // 45: stead.v1.Daemon.Up:input_type -> stead.v1.UpRequest
+	6,  // 46: stead.v1.Daemon.Down:input_type -> stead.v1.DownRequest
+	8,  // 47: stead.v1.Daemon.Restart:input_type -> stead.v1.RestartRequest
+	10, // 48: stead.v1.Daemon.Check:input_type -> stead.v1.CheckRequest
+	13, // 49: stead.v1.Daemon.Env:input_type -> stead.v1.EnvRequest
+	18, // 50: stead.v1.Daemon.Status:input_type -> stead.v1.StatusRequest
+	18, // 51: stead.v1.Daemon.Watch:input_type -> stead.v1.StatusRequest
+	23, // 52: stead.v1.Daemon.Why:input_type -> stead.v1.WhyRequest
+	25, // 53: stead.v1.Daemon.Events:input_type -> stead.v1.EventsRequest
+	28, // 54: stead.v1.Daemon.Logs:input_type -> stead.v1.LogsRequest
+	31, // 55: stead.v1.Daemon.Terminal:input_type -> stead.v1.TerminalRequest
+	36, // 56: stead.v1.Daemon.Preview:input_type -> stead.v1.PreviewRequest
+	42, // 57: stead.v1.Daemon.Environments:input_type -> stead.v1.EnvironmentsRequest
+	39, // 58: stead.v1.Daemon.Forward:input_type -> stead.v1.ForwardRequest
+	45, // 59: stead.v1.Daemon.Stop:input_type -> stead.v1.StopRequest
+	1,  // 60: stead.v1.Daemon.Version:output_type -> stead.v1.VersionResponse
+	4,  // 61: stead.v1.Daemon.Up:output_type -> stead.v1.UpResponse
+	7,  // 62: stead.v1.Daemon.Down:output_type -> stead.v1.DownResponse
+	9,  // 63: stead.v1.Daemon.Restart:output_type -> stead.v1.RestartResponse
+	11, // 64: stead.v1.Daemon.Check:output_type -> stead.v1.CheckResponse
+	14, // 65: stead.v1.Daemon.Env:output_type -> stead.v1.EnvResponse
+	19, // 66: stead.v1.Daemon.Status:output_type -> stead.v1.StatusResponse
+	19, // 67: stead.v1.Daemon.Watch:output_type -> stead.v1.StatusResponse
+	24, // 68: stead.v1.Daemon.Why:output_type -> stead.v1.WhyResponse
+	26, // 69: stead.v1.Daemon.Events:output_type -> stead.v1.EventsResponse
+	29, // 70: stead.v1.Daemon.Logs:output_type -> stead.v1.LogsResponse
+	34, // 71: stead.v1.Daemon.Terminal:output_type -> stead.v1.TerminalResponse
+	37, // 72: stead.v1.Daemon.Preview:output_type -> stead.v1.PreviewResponse
+	43, // 73: stead.v1.Daemon.Environments:output_type -> stead.v1.EnvironmentsResponse
+	40, // 74: stead.v1.Daemon.Forward:output_type -> stead.v1.ForwardResponse
+	46, // 75: stead.v1.Daemon.Stop:output_type -> stead.v1.StopResponse
+	60, // [60:76] is the sub-list for method output_type
+	44, // [44:60] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_ipc_steadpb_stead_proto_init() }
@@ -3347,7 +4023,7 @@ func file_ipc_steadpb_stead_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ipc_steadpb_stead_proto_rawDesc), len(file_ipc_steadpb_stead_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   39,
+			NumMessages:   48,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -69,8 +69,8 @@ type RuntimeClient interface {
 	Inspect(ctx context.Context, in *InspectRequest, opts ...grpc.CallOption) (*InspectResponse, error)
 	// Connect: the first message of the client has open set, the first of the
 	// runtime is empty and says that there is a connection. Each side's eof is
-	// the end of its bytes, not of the stream: that ends when both have sent
-	// one, or when the client closes.
+	// the end of its bytes, not of the stream: that is ended by the client's
+	// close, or by an error.
 	Connect(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ConnectRequest, ConnectResponse], error)
 	Stats(ctx context.Context, in *StatsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[StatsResponse], error)
 	Preview(ctx context.Context, in *PreviewRequest, opts ...grpc.CallOption) (*PreviewResponse, error)
@@ -312,8 +312,8 @@ type RuntimeServer interface {
 	Inspect(context.Context, *InspectRequest) (*InspectResponse, error)
 	// Connect: the first message of the client has open set, the first of the
 	// runtime is empty and says that there is a connection. Each side's eof is
-	// the end of its bytes, not of the stream: that ends when both have sent
-	// one, or when the client closes.
+	// the end of its bytes, not of the stream: that is ended by the client's
+	// close, or by an error.
 	Connect(grpc.BidiStreamingServer[ConnectRequest, ConnectResponse]) error
 	Stats(*StatsRequest, grpc.ServerStreamingServer[StatsResponse]) error
 	Preview(context.Context, *PreviewRequest) (*PreviewResponse, error)
