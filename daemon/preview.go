@@ -60,7 +60,11 @@ func (d *Daemon) Preview(ctx context.Context, req UpRequest, kind runtime.Previe
 	}
 	ask := runtime.PreviewRequest{Environment: d.environment, Project: p.ID, Kind: kind}
 	for _, name := range inOrder(services, loaded.Order) {
-		ask.Specs = append(ask.Specs, p.Services[name].Spec)
+		spec := p.Services[name].Spec
+		if g, ok := d.Present().State.Service(d.name(p.ID, name)).Current(); ok && g.Plan.Revision == p.Services[name].Plan.Revision {
+			spec.ID.Number = g.Number // it would stay as it is
+		}
+		ask.Specs = append(ask.Specs, spec)
 	}
 	l, err := d.runtime(ctx)
 	if err != nil {

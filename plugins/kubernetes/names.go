@@ -33,17 +33,15 @@ const (
 const manager = "stead"
 
 // Limits of names, by what they become: a label's value, a DNS label, the name
-// of a port. Behind a stem there is room for a number of ten digits, and for
-// that of a replica.
+// of a port.
 const (
 	maxLabel = 63
-	maxStem  = maxLabel - 13
 	maxPort  = 15
 )
 
 // ObjectName is the name of a service's objects, also the host name by which
 // others reach it: the service's own name wherever that is a valid one.
-func ObjectName(service string) string { return dnsLabel(service, maxStem) }
+func ObjectName(service string) string { return runtime.HostName(service) }
 
 // generationName is the name of a generation's Deployment or Job.
 func generationName(id runtime.ID) string {

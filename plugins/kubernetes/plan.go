@@ -14,6 +14,7 @@ import (
 type plan struct {
 	spec     runtime.Spec // its command as it is in the image
 	hash     string       // of the spec that was given
+	command  []string     // of that: what is packed is found by it
 	image    string
 	ports    []port
 	replicas int32 // to begin with
@@ -51,7 +52,7 @@ type record struct {
 const firstPort = 8080
 
 func newPlan(spec runtime.Spec, reference string) (*plan, error) {
-	hash := spec.Hash()
+	hash, given := spec.Hash(), spec.Command
 	if spec.Package != nil {
 		command, err := image.Command(spec)
 		if err != nil {
@@ -59,7 +60,7 @@ func newPlan(spec runtime.Spec, reference string) (*plan, error) {
 		}
 		spec.Command = command
 	}
-	p := &plan{spec: spec, hash: hash, image: reference, replicas: int32(spec.Replicas), job: isJob(&spec)}
+	p := &plan{spec: spec, hash: hash, command: given, image: reference, replicas: int32(spec.Replicas), job: isJob(&spec)}
 	taken := map[int]bool{}
 	for _, one := range spec.Ports {
 		taken[one.Number] = true

@@ -84,7 +84,9 @@ func (r *Runtime) accept(ctx context.Context, p *plan) error {
 // it tries again.
 func (r *Runtime) pack(ctx context.Context, p *plan) {
 	err := error(nil)
-	if p.image, err = r.options.Packer.Pack(ctx, p.spec); err == nil {
+	given := p.spec
+	given.Command = p.command
+	if p.image, err = r.options.Packer.Pack(ctx, given); err == nil {
 		p.replicas = r.liveReplicas(ctx, p)
 		for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 			if err = r.put(ctx, p); runtime.Class(err) != runtime.Unavailable || !r.pause(ctx, wait) {

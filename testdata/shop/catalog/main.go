@@ -2,6 +2,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,7 +30,7 @@ func run() error {
 	if err != nil {
 		return fmt.Errorf("read the products: %w", err)
 	}
-	server := &http.Server{Addr: "127.0.0.1:" + os.Getenv("PORT"), Handler: routes(products)}
+	server := &http.Server{Addr: cmp.Or(os.Getenv("HOST"), "127.0.0.1") + ":" + os.Getenv("PORT"), Handler: routes(products)}
 	served := make(chan error, 1)
 	go func() { served <- server.ListenAndServe() }() // ends by Shutdown
 	slog.Info("listening", "addr", server.Addr)

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -40,7 +41,7 @@ func run() error {
 	defer conn.Close()
 
 	f := &front{catalog: os.Getenv("STEAD_CATALOG_URL"), cart: cartpb.NewCartClient(conn)}
-	server := &http.Server{Addr: "127.0.0.1:" + os.Getenv("PORT"), Handler: f.routes()}
+	server := &http.Server{Addr: cmp.Or(os.Getenv("HOST"), "127.0.0.1") + ":" + os.Getenv("PORT"), Handler: f.routes()}
 	served := make(chan error, 1)
 	go func() { served <- server.ListenAndServe() }() // ends by Shutdown
 	slog.Info("listening", "addr", server.Addr)
