@@ -19,8 +19,9 @@ import (
 const (
 	tailAgainMin = 100 * time.Millisecond
 	tailAgainMax = 5 * time.Second
-	tailTries    = 4           // of a log that is not followed
-	tailEnd      = time.Second // for the rest of a log after the end of its container
+	tailTries    = 4               // of a log that is not followed
+	tailKnown    = 2 * time.Second // for the cluster to know of the end of a container
+	tailEnd      = time.Second     // for the rest of a log after the end of its container
 )
 
 // tail reads the logs of one pod, run after run.
@@ -91,6 +92,9 @@ func (t *tail) future(ctx context.Context, to chan<- logLine) error {
 		// The connection was lost, or the run has ended and nobody knows yet.
 		if !t.first.IsZero() {
 			delay = tailAgainMin
+		}
+		if err == nil { // an end in order is that of the run: the log that is opened now may be the next one's
+			delay = tailKnown
 		}
 		if !t.settle(ctx, delay) {
 			return nil
