@@ -83,17 +83,24 @@ func (l *ledger) todo() (jobs []job, next time.Time) {
 			if due := l.overdue(g, p, now); !due.IsZero() {
 				later(due)
 			}
+			if due := p.left.Add(settleTime); g.grace >= 0 && p.leaving && due.After(now) {
+				later(due)
+			}
 		}
 		if g.again.After(now) {
 			later(g.again)
 			continue
 		}
-		jobs = append(jobs, g.todo()...)
+		jobs = append(jobs, g.todo(now)...)
 	}
 	return jobs, next
 }
 
-func (g *generation) todo() []job {
+// settleTime is how long a pod's end is left alone before its grace is made
+// shorter: a kubelet that is told both at once may heed the first alone.
+const settleTime = time.Second
+
+func (g *generation) todo(now time.Time) []job {
 	var jobs []job
 	id := g.record.ID
 	switch {
@@ -107,7 +114,7 @@ func (g *generation) todo() []job {
 	}
 	for _, p := range g.pods {
 		switch {
-		case p.leaving && g.grace >= 0 && p.grace > g.grace:
+		case p.leaving && g.grace >= 0 && p.grace > g.grace && !p.left.Add(settleTime).After(now):
 			jobs = append(jobs, job{id: id, pod: p.name, uid: p.uid, grace: g.grace})
 		case p.killed != "" && !p.killing && !p.leaving:
 			jobs = append(jobs, job{id: id, pod: p.name, uid: p.uid, grace: 1})
