@@ -34,14 +34,13 @@ type pod struct {
 	ended   time.Time // the last one
 	since   time.Time // trouble has been the same since
 	trouble trouble
-	sick    string    // what the liveness probe saw last
-	killed  string    // stead ends it: why
-	killing bool      // the wish has reached the cluster
-	leaving bool      // it has been asked to end
-	left    time.Time // since when that is known
-	grace   int64     // of that
-	over    bool      // it has ended, and stays to be looked at
-	first   bool      // what is looked at is its first status
+	sick    string // what the liveness probe saw last
+	killed  string // stead ends it: why
+	killing bool   // the wish has reached the cluster
+	leaving bool   // it has been asked to end
+	grace   int64  // of that
+	over    bool   // it has ended, and stays to be looked at
+	first   bool   // what is looked at is its first status
 }
 
 func newPod(p *corev1.Pod) *pod {
@@ -78,10 +77,7 @@ func (p *pod) main() *corev1.ContainerStatus {
 func (l *ledger) look(g *generation, p *pod) {
 	s := p.status
 	p.ip = s.Status.PodIP
-	if p.leaving = s.DeletionTimestamp != nil; p.leaving && p.left.IsZero() {
-		p.left = l.now()
-	}
-	if p.leaving && s.DeletionGracePeriodSeconds != nil {
+	if p.leaving = s.DeletionTimestamp != nil; p.leaving && s.DeletionGracePeriodSeconds != nil {
 		p.grace = *s.DeletionGracePeriodSeconds
 	}
 	p.over = s.Status.Phase == corev1.PodSucceeded || s.Status.Phase == corev1.PodFailed

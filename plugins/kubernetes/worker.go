@@ -83,24 +83,17 @@ func (l *ledger) todo() (jobs []job, next time.Time) {
 			if due := l.overdue(g, p, now); !due.IsZero() {
 				later(due)
 			}
-			if due := p.left.Add(settleTime); g.grace >= 0 && p.leaving && due.After(now) {
-				later(due)
-			}
 		}
 		if g.again.After(now) {
 			later(g.again)
 			continue
 		}
-		jobs = append(jobs, g.todo(now)...)
+		jobs = append(jobs, g.todo()...)
 	}
 	return jobs, next
 }
 
-// settleTime is how long a pod's end is left alone before its grace is made
-// shorter: a kubelet that is told both at once may heed the first alone.
-const settleTime = time.Second
-
-func (g *generation) todo(now time.Time) []job {
+func (g *generation) todo() []job {
 	var jobs []job
 	id := g.record.ID
 	switch {
@@ -114,7 +107,7 @@ func (g *generation) todo(now time.Time) []job {
 	}
 	for _, p := range g.pods {
 		switch {
-		case p.leaving && g.grace >= 0 && p.grace > g.grace && !p.left.Add(settleTime).After(now):
+		case p.leaving && g.grace >= 0 && p.grace > g.grace:
 			jobs = append(jobs, job{id: id, pod: p.name, uid: p.uid, grace: g.grace})
 		case p.killed != "" && !p.killing && !p.leaving:
 			jobs = append(jobs, job{id: id, pod: p.name, uid: p.uid, grace: 1})
