@@ -107,7 +107,9 @@ func (g *generation) todo() []job {
 	}
 	for _, p := range g.pods {
 		switch {
-		case p.leaving && g.grace >= 0 && p.grace > g.grace:
+		// At once, and not when the cluster has asked it to end: a kubelet that
+		// has begun to wait for long does not heed a shorter grace any more.
+		case g.grace >= 0 && !p.over && (p.leaving || g.removed && !p.killing) && (!p.leaving || p.grace > g.grace):
 			jobs = append(jobs, job{id: id, pod: p.name, uid: p.uid, grace: g.grace})
 		case p.killed != "" && !p.killing && !p.leaving:
 			jobs = append(jobs, job{id: id, pod: p.name, uid: p.uid, grace: 1})
