@@ -77,7 +77,7 @@ func serve(o options, images kubernetes.Packer, log *slog.Logger) error {
 	if o.project == "" || o.environment == "" {
 		return fmt.Errorf("--project and --environment are required: %w", runtime.Invalid)
 	}
-	s := plugin.ServeOptions{Dir: o.dir, Build: version, Nonce: rand.Text(), Log: log, Home: os.Getenv("STEAD_HOME")}
+	s := plugin.ServeOptions{Dir: o.dir, Build: version, Nonce: rand.Text(), Log: log, Home: os.Getenv("STEAD_HOME"), Remains: true}
 	if text := os.Getenv("STEAD_ORPHAN_TTL"); text != "" {
 		var err error
 		if s.OrphanTTL, err = time.ParseDuration(text); err != nil {

@@ -240,6 +240,30 @@ func TestVanishedDir(t *testing.T) {
 	eventually(t, "the process ends", func() bool { return !alive(r.PID) })
 }
 
+// A directory that is cleared on one machine must not end what a cluster runs.
+func TestVanishedDirStopsOnlyWhatCannotRemain(t *testing.T) {
+	t.Parallel()
+	for name, remains := range map[string]string{"remains": "yes", "ends": ""} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			shut := filepath.Join(t.TempDir(), "shut")
+			c, dir := launched(t, "PLUGIN_TEST_SHUT="+shut, "PLUGIN_TEST_REMAINS="+remains)
+			r, err := readRecord(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.RemoveAll(dir); err != nil {
+				t.Fatal(err)
+			}
+			within(t, "it ends", c.Done())
+			eventually(t, "the process ends", func() bool { return !alive(r.PID) })
+			if _, err := os.Stat(shut); (err == nil) != (remains == "") {
+				t.Errorf("everything was stopped: %v", err == nil)
+			}
+		})
+	}
+}
+
 func TestOrphanTTL(t *testing.T) {
 	t.Parallel()
 	c, dir := launched(t, "PLUGIN_TEST_TTL=2s")

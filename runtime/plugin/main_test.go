@@ -46,6 +46,9 @@ func asRuntime() int {
 	if os.Getenv("PLUGIN_TEST_FUTURE") != "" {
 		rt = future{rt}
 	}
+	if path := os.Getenv("PLUGIN_TEST_SHUT"); path != "" {
+		rt = shutNoted{rt, path}
+	}
 	open := func() (runtime.Runtime, error) {
 		slow, _ := time.ParseDuration(os.Getenv("PLUGIN_TEST_SLOW"))
 		time.Sleep(slow)
@@ -54,12 +57,25 @@ func asRuntime() int {
 	err := Serve(context.Background(), ServeOptions{
 		Dir: os.Getenv("PLUGIN_TEST_DIR"), Open: open, Build: "b1", OrphanTTL: ttl,
 		Home: os.Getenv("PLUGIN_TEST_HOME"), HomeEvery: 20 * time.Millisecond,
-		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)), Remains: os.Getenv("PLUGIN_TEST_REMAINS") != "",
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}
 	return ExitCode(err)
+}
+
+// shutNoted makes a file when everything is to be stopped.
+type shutNoted struct {
+	runtime.Runtime
+	path string
+}
+
+func (s shutNoted) Shutdown(ctx context.Context) error {
+	if err := os.WriteFile(s.path, nil, 0o600); err != nil {
+		return err
+	}
+	return s.Runtime.Shutdown(ctx)
 }
 
 // future speaks a contract of later days, whatever it is asked.

@@ -32,11 +32,17 @@ type ServeOptions struct {
 	// everything is stopped and Serve returns. Dir is watched in any case.
 	Home      string
 	HomeEvery time.Duration // how often is looked; 0: 5 s
+
+	// Remains says that what runs needs no process of ours, as in a cluster: it
+	// is left as it is, then, unless a client calls Shutdown. That a directory
+	// was cleared on somebody's laptop is no reason to end what others use.
+	Remains bool
 }
 
 // Serve serves a runtime until a client calls Shutdown, ctx ends, no client
 // was attached for OrphanTTL, or Home has vanished; in all of these cases
-// everything has been stopped when it returns. It takes over the process:
+// everything has been stopped when it returns, but see Remains. It takes over
+// the process:
 //
 //   - SIGINT, SIGHUP and SIGTERM do nothing. A terminal, or systemd stopping the
 //     daemon's unit, must not end the services; only Shutdown does.
@@ -109,11 +115,11 @@ func serve(ctx context.Context, o ServeOptions) error {
 	s := newServer(rt, o.Nonce, o.Build, holds)
 	l, err := listen(ctx, o.Dir, s, o.Log)
 	if err != nil {
-		return errors.Join(err, rt.Shutdown(context.WithoutCancel(ctx)))
+		return errors.Join(err, o.end(ctx, rt))
 	}
 	defer l.end()
 	if err := announce(o, l.socket); err != nil {
-		return errors.Join(err, rt.Shutdown(context.WithoutCancel(ctx)))
+		return errors.Join(err, o.end(ctx, rt))
 	}
 	defer os.Remove(filepath.Join(o.Dir, recordName)) // before the socket goes: nobody is to find it and fail
 	o.Log.Info("runtime serves", "dir", o.Dir, "socket", l.socket)
@@ -145,8 +151,16 @@ func serveUntilEnd(ctx context.Context, o ServeOptions, s *server, l *listening,
 			}
 		}
 	}
-	o.Log.Warn("runtime stops everything and ends: " + reason)
-	return s.runtime.Shutdown(context.WithoutCancel(ctx))
+	o.Log.Warn("runtime ends: "+reason, "stops everything", !o.Remains)
+	return o.end(ctx, s.runtime)
+}
+
+// end stops what cannot live without this process. Nobody asked for more.
+func (o ServeOptions) end(ctx context.Context, rt runtime.Runtime) error {
+	if o.Remains {
+		return nil
+	}
+	return rt.Shutdown(context.WithoutCancel(ctx))
 }
 
 func announce(o ServeOptions, socket string) error {
