@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,8 +24,15 @@ import (
 // nothing with them.
 func onFake(t *testing.T, objects ...k8sruntime.Object) (*Runtime, *fake.Clientset) {
 	t.Helper()
+	return onFakeWith(t, func(*fake.Clientset) {}, objects...)
+}
+
+// onFakeWith has the API server changed before anybody asks it.
+func onFakeWith(t *testing.T, change func(*fake.Clientset), objects ...k8sruntime.Object) (*Runtime, *fake.Clientset) {
+	t.Helper()
 	c := fake.NewClientset(objects...)
 	c.PrependReactor("patch", "*", withUID(c))
+	change(c)
 	r, err := New(Options{Client: c, Namespace: "shop", Environment: "staging", Project: "shop", Nonce: "n", Packer: tagged{}})
 	if err != nil {
 		t.Fatal(err)
@@ -105,15 +113,18 @@ func TestStartWritesEachObjectOnce(t *testing.T) {
 
 // A successor of a runtime that died in the middle of Start writes the rest.
 func TestStartIsFinishedByASuccessor(t *testing.T) {
-	r, c := onFake(t)
-	c.PrependReactor("patch", "configmaps", func(clienttesting.Action) (bool, k8sruntime.Object, error) {
-		return true, nil, apierrors.NewServiceUnavailable("going down")
+	var down atomic.Bool
+	down.Store(true)
+	r, c := onFakeWith(t, func(c *fake.Clientset) {
+		c.PrependReactor("patch", "configmaps", func(clienttesting.Action) (bool, k8sruntime.Object, error) {
+			return down.Load(), nil, apierrors.NewServiceUnavailable("going down")
+		})
 	})
 	spec := imageSpec()
 	if _, err := r.Start(t.Context(), spec); runtime.Class(err) != runtime.Unavailable || runtime.Hint(err) == "" {
 		t.Fatalf("%v", err)
 	}
-	c.ReactionChain = c.ReactionChain[1:]
+	down.Store(false)
 	c.ClearActions()
 	if _, err := r.Start(t.Context(), spec); err != nil {
 		t.Fatal(err)
@@ -213,7 +224,11 @@ func TestSuccessorHasTheLiveReplicas(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
-	r, c := onFake(t)
+	r, _ := onFakeWith(t, func(c *fake.Clientset) { // it has no word for a stop signal
+		c.PrependReactor("patch", "deployments", func(clienttesting.Action) (bool, k8sruntime.Object, error) {
+			return true, &appsv1.Deployment{}, nil
+		})
+	})
 	for name, change := range map[string]func(*runtime.Spec){
 		"ready by log":     func(s *runtime.Spec) { s.Ready = &runtime.Probe{Kind: runtime.ProbeLog, Text: "up"} },
 		"ready by notify":  func(s *runtime.Spec) { s.Ready = &runtime.Probe{Kind: runtime.ProbeNotify} },
@@ -221,16 +236,11 @@ func TestRefusals(t *testing.T) {
 		"sockets":          func(s *runtime.Spec) { s.Sockets = []runtime.Socket{{Name: "http", Address: "127.0.0.1:1"}} },
 		"data of many":     func(s *runtime.Spec) { s.Data = map[string]string{"a": "/a"} },
 		"a low port":       func(s *runtime.Spec) { s.Ports[0].Number = 80 },
-		"another's signal": func(s *runtime.Spec) { s.Stop.Signal = "INT" }, // this API server does not keep it
+		"another's signal": func(s *runtime.Spec) { s.Stop.Signal = "INT" }, // which it drops
 	} {
 		spec := imageSpec()
 		spec.Ports = append([]runtime.Port(nil), spec.Ports...)
 		change(&spec)
-		if name == "another's signal" {
-			c.PrependReactor("patch", "deployments", func(a clienttesting.Action) (bool, k8sruntime.Object, error) {
-				return true, &appsv1.Deployment{}, nil
-			})
-		}
 		_, err := r.Start(t.Context(), spec)
 		if runtime.Class(err) != runtime.Unsupported || runtime.Hint(err) == "" {
 			t.Errorf("%s: %v (hint %q)", name, err, runtime.Hint(err))
