@@ -252,6 +252,20 @@ func emptyCgroup(dir string) bool {
 	return err != nil || bytes.Contains(text, []byte("populated 0"))
 }
 
+// alone reports whether pid is all that is in g, and g has no cgroup below it.
+func (g *cgroup) alone(pid int) bool {
+	if g == nil {
+		return false
+	}
+	var page [procPage]byte
+	text := readProc(g.dir+"/cgroup.procs", page[:])
+	if string(text) != fmt.Sprintf("%d\n", pid) {
+		return false
+	}
+	var dir unix.Stat_t
+	return unix.Stat(g.dir, &dir) == nil && dir.Nlink == 2 // itself and its name: a cgroup below has another link to it
+}
+
 // remove ends g itself.
 func (g *cgroup) remove() {
 	if g != nil {

@@ -31,6 +31,7 @@ func (*cgroups) limitable(limits runtime.Limits) error {
 	return runtime.WithHint(fmt.Errorf("limits need cgroups, which are Linux's alone: %w", runtime.Unsupported), "remove limits")
 }
 
+func (*cgroup) alone(int) bool    { return false }
 func (*cgroup) kill()             {}
 func (*cgroup) empty() bool       { return true }
 func (*cgroup) remove()           {}
