@@ -206,20 +206,20 @@ func (c *cgroups) close() {
 // fork starts a process inside g from its first instruction on. Where the
 // kernel does not let us, it starts outside, as all later ones do; but not
 // one that is limited.
-func (g *cgroup) fork(path string, argv []string, attr *syscall.ProcAttr) (int, error) {
+func (g *cgroup) fork(l *launcher, path string, argv []string, attr *syscall.ProcAttr) (int, error) {
 	if g == nil || g.of.off.Load() && !g.limited {
-		return syscall.ForkExec(path, argv, attr)
+		return l.forkExec(path, argv, attr)
 	}
 	fd, err := unix.Open(g.dir, unix.O_DIRECTORY|unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil && g.limited {
 		return 0, fmt.Errorf("its cgroup: %w", err)
 	}
 	if err != nil { // somebody removed it
-		return syscall.ForkExec(path, argv, attr)
+		return l.forkExec(path, argv, attr)
 	}
 	defer unix.Close(fd)
 	attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = true, fd
-	pid, err := syscall.ForkExec(path, argv, attr)
+	pid, err := l.forkExec(path, argv, attr)
 	attr.Sys.UseCgroupFD = false
 	switch {
 	case g.limited:
@@ -227,7 +227,7 @@ func (g *cgroup) fork(path string, argv []string, attr *syscall.ProcAttr) (int, 
 		errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EINVAL), errors.Is(err, syscall.EACCES):
 		// Of these, EACCES and EPERM may also be about the program.
 		refused := err
-		if pid, err = syscall.ForkExec(path, argv, attr); err == nil && !g.of.off.Swap(true) {
+		if pid, err = l.forkExec(path, argv, attr); err == nil && !g.of.off.Swap(true) {
 			g.of.log.Warn("the kernel starts no process in our cgroups: going on without", "err", refused)
 		}
 	}

@@ -37,6 +37,6 @@ func (*cgroup) empty() bool       { return true }
 func (*cgroup) remove()           {}
 func (*cgroup) outOfMemory() bool { return false }
 
-func (*cgroup) fork(path string, argv []string, attr *syscall.ProcAttr) (int, error) {
-	return syscall.ForkExec(path, argv, attr)
+func (*cgroup) fork(l *launcher, path string, argv []string, attr *syscall.ProcAttr) (int, error) {
+	return l.forkExec(path, argv, attr)
 }

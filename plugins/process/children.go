@@ -17,12 +17,13 @@ import (
 //
 // A fork takes about a millisecond, and ForkExec is serial anyway.
 type children struct {
-	log     *slog.Logger
-	marker  marker         // how trees are told apart
-	signals chan os.Signal // SIGCHLD
-	quit    chan struct{}  // ends the reaper
-	reaper  sync.WaitGroup
-	orphans chan struct{} // holds one: an orphan was reaped
+	log      *slog.Logger
+	marker   marker         // how trees are told apart
+	launcher *launcher      // what forks
+	signals  chan os.Signal // SIGCHLD
+	quit     chan struct{}  // ends the reaper
+	reaper   sync.WaitGroup
+	orphans  chan struct{} // holds one: an orphan was reaped
 
 	mu    sync.Mutex
 	live  map[int]*child   // started here, not reaped
@@ -56,7 +57,7 @@ func newChildren(nonce string, log *slog.Logger) *children {
 	c := &children{
 		log: log, marker: newMarker(nonce), signals: make(chan os.Signal, 1), quit: make(chan struct{}),
 		orphans: make(chan struct{}, 1), live: map[int]*child{}, trees: map[uint64]*tree{},
-		condemned: map[int]*tree{},
+		condemned: map[int]*tree{}, launcher: newLauncher(log),
 	}
 	if err := adoptOrphans(); err != nil {
 		log.Warn("orphans of services cannot be adopted: some may outlive a stop", "err", err)
@@ -151,7 +152,7 @@ func (c *children) start(t *tree, path string, argv []string, attr *syscall.Proc
 		return nil, fmt.Errorf("start %s: its instance has ended", path)
 	}
 	c.marker.set(t.mark)
-	pid, err := t.cgroup.fork(path, argv, attr)
+	pid, err := t.cgroup.fork(c.launcher, path, argv, attr)
 	if err != nil {
 		return nil, err
 	}
@@ -196,9 +197,10 @@ func (c *children) owner(pid int) *tree {
 	return nil
 }
 
-// close ends the reaper. No child may be left.
+// close ends the reaper and the launcher. No child may be left.
 func (c *children) close() {
 	signal.Stop(c.signals)
 	close(c.quit)
 	c.reaper.Wait()
+	c.launcher.close()
 }

@@ -9,7 +9,8 @@
 // Who owns what:
 //   - children (children.go) is the only place that forks, signals and reaps,
 //     all under one mutex. So a quick exit is never lost, and a process is
-//     signalled only while it is certain that its pid is still its own.
+//     signalled only while it is certain that its pid is still its own. On
+//     Linux a launcher (launch_linux.go) is the thread that forks.
 //   - a keeper (keeper.go) is one goroutine per generation. It owns a keep
 //     (keep.go), the pure step that decides, and does what that says.
 //   - an instance (instance.go) is one attempt of a replica: its stdio, probes
