@@ -41,6 +41,7 @@ type child struct {
 	tree   *tree
 	exited chan struct{}      // closed when it has been reaped
 	status syscall.WaitStatus // valid then
+	then   func()             // to be done then; nil: nothing. Guarded by children.mu
 }
 
 // tree is an instance's processes: its leader and all that descend from it.
@@ -94,6 +95,9 @@ func (c *children) reap() {
 			ours.status = status
 			delete(c.live, pid)
 			close(ours.exited)
+			if ours.then != nil {
+				go ours.then() // whoever called after waits for it
+			}
 			continue
 		}
 		delete(c.condemned, pid)
@@ -162,6 +166,18 @@ func (c *children) start(t *tree, path string, argv []string, attr *syscall.Proc
 	}
 	c.live[pid] = one
 	return one, nil
+}
+
+// after calls fn in a goroutine of its own when one has been reaped. It is
+// called once at most for each child.
+func (c *children) after(one *child, fn func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.live[one.pid] == one {
+		one.then = fn
+		return
+	}
+	go fn() // the caller waits for it
 }
 
 // signal sends sig to the process group that one leads, unless it is gone.
