@@ -17,8 +17,13 @@ import (
 const watchInterval = time.Second / 60
 
 // watchShare bounds what a Watch costs where there are many services: what
-// took a while to find out is followed by so many times as long a pause.
-const watchShare = 25
+// took a while to find out is followed by so many times as long a pause, up
+// to watchMost: the clock runs on while others have the processor, and an `up`
+// that is done ends with the next message.
+const (
+	watchShare = 25
+	watchMost  = 250 * time.Millisecond
+)
 
 // Watch sends the present, and then what changed. It keeps nothing for a slow
 // reader but what was sent last: while Send waits, states go by unseen.
@@ -38,7 +43,7 @@ func (h handlers) Watch(ctx context.Context, req *steadpb.StatusRequest, stream 
 	sent := watched{services: map[supervisor.Name]told{}}
 	for first := true; ; first = false {
 		out, changed := sent.update(p, req.GetSelection())
-		pause := max(watchInterval, watchShare*time.Since(began))
+		pause := min(max(watchInterval, watchShare*time.Since(began)), watchMost)
 		if first || changed {
 			if err := stream.Send(out); err != nil {
 				return err

@@ -114,7 +114,7 @@ func (e *edit) replan(p Plan) {
 		}
 		if g.Plan.Revision == p.Revision {
 			g.Plan.DependsOn, g.Plan.Reload, g.Plan.Drain = p.DependsOn, p.Reload, p.Drain
-			g.Plan.Signal, g.Plan.Proxied, g.Plan.OnDemand, g.Plan.Idle = p.Signal, p.Proxied, p.OnDemand, p.Idle
+			g.Plan.Signal, g.Plan.Proxied, g.Plan.OnDemand, g.Plan.Idle, g.Plan.First = p.Signal, p.Proxied, p.OnDemand, p.Idle, p.First
 		}
 	}
 }
@@ -128,7 +128,7 @@ func (p Plan) equal(q Plan) bool {
 // is part of the revision, but for what a plan depends on.
 func (p Plan) alike(q Plan) bool {
 	return p.Revision == q.Revision && p.Reload == q.Reload && p.Signal == q.Signal && p.Drain == q.Drain &&
-		p.Proxied == q.Proxied && p.OnDemand == q.OnDemand && p.Idle == q.Idle
+		p.Proxied == q.Proxied && p.OnDemand == q.OnDemand && p.Idle == q.Idle && p.First == q.First
 }
 
 func addedNeeds(name Name, before, now Plan) []Name {

@@ -28,7 +28,7 @@ func (g *Generation) failedOnce() bool {
 }
 
 // grant gives free slots to generations that wait for one: first where
-// traffic is held, as callers wait there, then in dependency order, then by
+// traffic is held, as callers wait there, and where the plan says so, then in dependency order, then by
 // name. It reports whether it gave any.
 func (t *step) grant() bool {
 	t.flush()
@@ -59,7 +59,7 @@ func (t *step) slots() []Name {
 			switch g := &s.Generations[i]; {
 			case g.holdsSlot(t.now):
 				free--
-			case g.Queued && s.Held:
+			case g.Queued && (s.Held || s.Plan.First):
 				held = append(held, s.Name)
 			case g.Queued && len(rest) < t.state.Limit: // no more can be next
 				rest = append(rest, s.Name)

@@ -381,6 +381,11 @@ func TestStep(t *testing.T) {
 			exited c/1 -> start z/1
 			backoff d/1
 			ready z/1 -> route z/1, start a/1`},
+		{"the first one gets the next slot", `
+			apply a=v1 b=v1 c=v1 z=v1[first]
+			up a b c -> start a/1, start b/1
+			up z
+			ready b/1 -> route b/1, start z/1`},
 		{"a slot that was given back is not taken again", `
 			apply a=v1 b=v1 c=v1 d=v1
 			up a b c d -> start a/1, start b/1

@@ -298,6 +298,8 @@ func (p *Plan) option(o string) {
 		p.Reload, p.Signal = ReloadSignal, "HUP"
 	case "none":
 		p.Reload = ReloadNone
+	case "first":
+		p.First = true
 	case "proxied":
 		p.Proxied = true
 	case "lazy":

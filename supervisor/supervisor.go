@@ -37,6 +37,7 @@ type Plan struct {
 	Proxied   bool          `json:",omitempty"` // callers come through the gateway, which can hold them and knows when they are done
 	Drain     time.Duration // how long a replaced generation keeps its callers, when Proxied; 0: DefaultDrain
 	OnDemand  bool          `json:",omitempty"` // sleeps until somebody calls it, or a service that is awake depends on it
+	First     bool          `json:",omitempty"` // all others need it without saying so: the next slot that is free is its own
 	Idle      time.Duration `json:",omitempty"` // how long it must be unused to be Idled; measured by the gateway
 }
 

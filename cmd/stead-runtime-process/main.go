@@ -24,10 +24,11 @@ import (
 )
 
 // The heap grows by that many percent before it is collected. Memory is there
-// all day, of CPU little is used, but when many services start.
+// all day, of CPU little is used, but when many services start; not too much
+// more then, as what is left of a large heap lies far apart afterwards.
 const (
 	gcCalm = 50
-	gcBusy = 100
+	gcBusy = 75
 )
 
 // version is set by -ldflags "-X main.version=…".

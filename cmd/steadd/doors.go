@@ -44,7 +44,7 @@ func gateways(home ipc.Home, log *slog.Logger) (*daemon.Gateways, error) {
 		Restart:      runtime.Restart{Policy: runtime.RestartAlways, Min: 10 * time.Millisecond, Max: 5 * time.Second},
 		Stop:         runtime.Stop{Signal: "TERM", Grace: gatewayGrace + time.Second},
 	}
-	plan := supervisor.Plan{Revision: spec.Hash(), Reload: supervisor.ReloadOverlap, Replicas: 1}
+	plan := supervisor.Plan{Revision: spec.Hash(), Reload: supervisor.ReloadOverlap, Replicas: 1, First: true}
 	return &daemon.Gateways{
 		Project: daemon.Project{
 			ID: project, Name: project, Shown: project, Directory: home.State, Environment: runtimeEnvironment(home),

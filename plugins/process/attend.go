@@ -172,7 +172,7 @@ func (in *instance) untilSick(ctx context.Context, k *keeper) {
 			return
 		case <-in.notices.triggered():
 			sick.why = "it asked for its own end by WATCHDOG=trigger"
-			k.box.post(sick)
+			k.post(sick)
 			return
 		case <-timer.C:
 		}
@@ -182,7 +182,7 @@ func (in *instance) untilSick(ctx context.Context, k *keeper) {
 		}
 		if failed = in.count(failed, err); failed >= most {
 			sick.why = fmt.Sprintf("liveness probe failed %s: %s", times(failed), err)
-			k.box.post(sick)
+			k.post(sick)
 			return
 		}
 		timer.Reset(every)
@@ -234,7 +234,7 @@ func (t *teller) tell(seen runtime.Readiness) time.Duration {
 		return detailEvery - now.Sub(t.at)
 	}
 	t.told, t.at, t.late = seen, now, early <= 0
-	t.k.box.post(fact{kind: factProbed, replica: t.in.id.Replica, attempt: t.in.id.Attempt, readiness: seen})
+	t.k.post(fact{kind: factProbed, replica: t.in.id.Replica, attempt: t.in.id.Attempt, readiness: seen})
 	if seen.Ready {
 		return 0
 	}

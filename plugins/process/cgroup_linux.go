@@ -206,20 +206,20 @@ func (c *cgroups) close() {
 // fork starts a process inside g from its first instruction on. Where the
 // kernel does not let us, it starts outside, as all later ones do; but not
 // one that is limited.
-func (g *cgroup) fork(path string, argv []string, attr *syscall.ProcAttr) (int, error) {
+func (g *cgroup) fork(l *launcher, path string, argv []string, attr *syscall.ProcAttr) (int, error) {
 	if g == nil || g.of.off.Load() && !g.limited {
-		return syscall.ForkExec(path, argv, attr)
+		return l.forkExec(path, argv, attr)
 	}
 	fd, err := unix.Open(g.dir, unix.O_DIRECTORY|unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil && g.limited {
 		return 0, fmt.Errorf("its cgroup: %w", err)
 	}
 	if err != nil { // somebody removed it
-		return syscall.ForkExec(path, argv, attr)
+		return l.forkExec(path, argv, attr)
 	}
 	defer unix.Close(fd)
 	attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = true, fd
-	pid, err := syscall.ForkExec(path, argv, attr)
+	pid, err := l.forkExec(path, argv, attr)
 	attr.Sys.UseCgroupFD = false
 	switch {
 	case g.limited:
@@ -227,7 +227,7 @@ func (g *cgroup) fork(path string, argv []string, attr *syscall.ProcAttr) (int, 
 		errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EINVAL), errors.Is(err, syscall.EACCES):
 		// Of these, EACCES and EPERM may also be about the program.
 		refused := err
-		if pid, err = syscall.ForkExec(path, argv, attr); err == nil && !g.of.off.Swap(true) {
+		if pid, err = l.forkExec(path, argv, attr); err == nil && !g.of.off.Swap(true) {
 			g.of.log.Warn("the kernel starts no process in our cgroups: going on without", "err", refused)
 		}
 	}
@@ -250,6 +250,20 @@ func (g *cgroup) empty() bool { return g == nil || emptyCgroup(g.dir) }
 func emptyCgroup(dir string) bool {
 	text, err := os.ReadFile(filepath.Join(dir, "cgroup.events"))
 	return err != nil || bytes.Contains(text, []byte("populated 0"))
+}
+
+// alone reports whether pid is all that is in g, and g has no cgroup below it.
+func (g *cgroup) alone(pid int) bool {
+	if g == nil {
+		return false
+	}
+	var page [procPage]byte
+	text := readProc(g.dir+"/cgroup.procs", page[:])
+	if string(text) != fmt.Sprintf("%d\n", pid) {
+		return false
+	}
+	var dir unix.Stat_t
+	return unix.Stat(g.dir, &dir) == nil && dir.Nlink == 2 // itself and its name: a cgroup below has another link to it
 }
 
 // remove ends g itself.

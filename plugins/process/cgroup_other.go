@@ -31,11 +31,12 @@ func (*cgroups) limitable(limits runtime.Limits) error {
 	return runtime.WithHint(fmt.Errorf("limits need cgroups, which are Linux's alone: %w", runtime.Unsupported), "remove limits")
 }
 
+func (*cgroup) alone(int) bool    { return false }
 func (*cgroup) kill()             {}
 func (*cgroup) empty() bool       { return true }
 func (*cgroup) remove()           {}
 func (*cgroup) outOfMemory() bool { return false }
 
-func (*cgroup) fork(path string, argv []string, attr *syscall.ProcAttr) (int, error) {
-	return syscall.ForkExec(path, argv, attr)
+func (*cgroup) fork(l *launcher, path string, argv []string, attr *syscall.ProcAttr) (int, error) {
+	return l.forkExec(path, argv, attr)
 }

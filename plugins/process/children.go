@@ -17,12 +17,13 @@ import (
 //
 // A fork takes about a millisecond, and ForkExec is serial anyway.
 type children struct {
-	log     *slog.Logger
-	marker  marker         // how trees are told apart
-	signals chan os.Signal // SIGCHLD
-	quit    chan struct{}  // ends the reaper
-	reaper  sync.WaitGroup
-	orphans chan struct{} // holds one: an orphan was reaped
+	log      *slog.Logger
+	marker   marker         // how trees are told apart
+	launcher *launcher      // what forks
+	signals  chan os.Signal // SIGCHLD
+	quit     chan struct{}  // ends the reaper
+	reaper   sync.WaitGroup
+	orphans  chan struct{} // holds one: an orphan was reaped
 
 	mu    sync.Mutex
 	live  map[int]*child   // started here, not reaped
@@ -40,6 +41,7 @@ type child struct {
 	tree   *tree
 	exited chan struct{}      // closed when it has been reaped
 	status syscall.WaitStatus // valid then
+	then   func()             // to be done then; nil: nothing. Guarded by children.mu
 }
 
 // tree is an instance's processes: its leader and all that descend from it.
@@ -56,7 +58,7 @@ func newChildren(nonce string, log *slog.Logger) *children {
 	c := &children{
 		log: log, marker: newMarker(nonce), signals: make(chan os.Signal, 1), quit: make(chan struct{}),
 		orphans: make(chan struct{}, 1), live: map[int]*child{}, trees: map[uint64]*tree{},
-		condemned: map[int]*tree{},
+		condemned: map[int]*tree{}, launcher: newLauncher(log),
 	}
 	if err := adoptOrphans(); err != nil {
 		log.Warn("orphans of services cannot be adopted: some may outlive a stop", "err", err)
@@ -93,6 +95,9 @@ func (c *children) reap() {
 			ours.status = status
 			delete(c.live, pid)
 			close(ours.exited)
+			if ours.then != nil {
+				go ours.then() // whoever called after waits for it
+			}
 			continue
 		}
 		delete(c.condemned, pid)
@@ -151,7 +156,7 @@ func (c *children) start(t *tree, path string, argv []string, attr *syscall.Proc
 		return nil, fmt.Errorf("start %s: its instance has ended", path)
 	}
 	c.marker.set(t.mark)
-	pid, err := t.cgroup.fork(path, argv, attr)
+	pid, err := t.cgroup.fork(c.launcher, path, argv, attr)
 	if err != nil {
 		return nil, err
 	}
@@ -161,6 +166,18 @@ func (c *children) start(t *tree, path string, argv []string, attr *syscall.Proc
 	}
 	c.live[pid] = one
 	return one, nil
+}
+
+// after calls fn in a goroutine of its own when one has been reaped. It is
+// called once at most for each child.
+func (c *children) after(one *child, fn func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.live[one.pid] == one {
+		one.then = fn
+		return
+	}
+	go fn() // the caller waits for it
 }
 
 // signal sends sig to the process group that one leads, unless it is gone.
@@ -196,9 +213,10 @@ func (c *children) owner(pid int) *tree {
 	return nil
 }
 
-// close ends the reaper. No child may be left.
+// close ends the reaper and the launcher. No child may be left.
 func (c *children) close() {
 	signal.Stop(c.signals)
 	close(c.quit)
 	c.reaper.Wait()
+	c.launcher.close()
 }

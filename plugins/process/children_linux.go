@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -124,10 +123,8 @@ type stat struct {
 }
 
 func readStat(pid int) (stat, bool) {
-	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
-	if err != nil {
-		return stat{}, false
-	}
+	var page [procPage]byte
+	text := readProc("/proc/"+strconv.Itoa(pid)+"/stat", page[:])
 	// The name, in parentheses, may hold anything; the last ) ends it.
 	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
 	if len(fields) < 20 {

@@ -24,8 +24,12 @@ const (
 
 // haltedTree says why the process, or one below it, stands still: somebody
 // traces it, or it was stopped. The caller makes sure that pid is alive, or a
-// zombie.
-func haltedTree(pid int) (why string) {
+// zombie. Where nobody else is in its cgroup, nobody is below it: that is one
+// file to read, where the kernel tells the children of each thread only.
+func haltedTree(pid int, g *cgroup) (why string) {
+	if g.alone(pid) {
+		return haltedOne(pid)
+	}
 	eachBelow(pid, func(pid int) bool {
 		why = haltedOne(pid)
 		return why == ""
@@ -50,10 +54,8 @@ func eachBelow(pid int, fn func(pid int) bool) {
 
 // haltedOne reads /proc/PID/status (proc_pid_status(5)).
 func haltedOne(pid int) string {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return ""
-	}
+	var page [procPage]byte
+	text := readProc(fmt.Sprintf("/proc/%d/status", pid), page[:])
 	if tracer, _ := strconv.Atoi(statusField(text, "TracerPid")); tracer != 0 {
 		return tracedBy(tracer)
 	}
@@ -100,14 +102,17 @@ func stopSignal(pid int) string {
 // childrenOf lists the children of pid. A kernel without CONFIG_PROC_CHILDREN
 // has them seem to have none.
 func childrenOf(pid int) []int {
-	tasks, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	dir := fmt.Sprintf("/proc/%d/task/", pid)
 	var pids []int
-	for _, task := range tasks {
-		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/children", pid, task.Name()))
-		for _, word := range strings.Fields(string(text)) {
-			if child, err := strconv.Atoi(word); err == nil {
+	var page [procPage]byte
+	for _, thread := range readNames(dir, page[:]) {
+		text := readProc(dir+thread+"/children", page[:])
+		for len(text) > 0 && len(pids) < treeMost {
+			word, rest, whole := bytes.Cut(text, []byte(" "))
+			if child, err := strconv.Atoi(string(word)); whole && err == nil { // each number has a blank behind it
 				pids = append(pids, child)
 			}
+			text = rest
 		}
 	}
 	return pids

@@ -92,14 +92,81 @@ func TestStoppedIsNotKilledForBeingLate(t *testing.T) {
 
 // SIGSTOP in a child of the first process, as below npm or a shell.
 func TestStoppedChildIsSeen(t *testing.T) {
+	for _, mode := range modes {
+		t.Run(mode.name, func(t *testing.T) {
+			b := start(t, Options{DisableCgroups: mode.without}).synced()
+			id := b.start(b.spec("", func(s *runtime.Spec) {
+				s.Command = []string{"/bin/sh", "-c", `sh -c 'kill -STOP $$; :'; sleep 1000`}
+			}))
+			b.untilHalted(id, "stopped by a signal")
+			b.stop(id, runtime.StopRequest{}) // SIGCONT is for the whole process group
+			if s := b.untilFinal(id); s.Phase != runtime.GenerationStopped {
+				t.Errorf("%+v", s)
+			}
+		})
+	}
+}
+
+// Many are looked at by several goroutines, and told in the order asked for.
+func TestInspectOfManyKeepsTheirOrder(t *testing.T) {
 	b := start(t, Options{}).synced()
-	id := b.start(b.spec("", func(s *runtime.Spec) {
-		s.Command = []string{"/bin/sh", "-c", `sh -c 'kill -STOP $$; :'; sleep 1000`}
-	}))
-	b.untilHalted(id, "stopped by a signal")
-	b.stop(id, runtime.StopRequest{}) // SIGCONT is for the whole process group
-	if s := b.untilFinal(id); s.Phase != runtime.GenerationStopped {
-		t.Errorf("%+v", s)
+	var ids []runtime.ID
+	for range 2*inspectShare + 3 {
+		ids = append(ids, b.start(b.spec("", func(s *runtime.Spec) { s.Command = []string{"sleep", "1000"} })))
+	}
+	stopped := b.start(b.spec("", func(s *runtime.Spec) { s.Command = []string{"/bin/sh", "-c", `kill -STOP $$`} }))
+	ids = append(ids, stopped)
+	b.untilHalted(stopped, "stopped by SIGSTOP")
+	for limit := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+		seen, err := b.Inspect(t.Context(), ids)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(seen) < len(ids) && time.Now().Before(limit) {
+			continue // not all have been started
+		}
+		for i, one := range seen {
+			if one.Instance.ID != ids[i] || (one.Halted != "") != (ids[i] == stopped) {
+				t.Errorf("%d: %+v, want %s", i, one, ids[i])
+			}
+		}
+		if len(seen) != len(ids) {
+			t.Errorf("%d of %d", len(seen), len(ids))
+		}
+		return
+	}
+}
+
+// A cgroup that says of a process that it is alone has nobody else in it.
+func TestAloneInItsCgroup(t *testing.T) {
+	dir := t.TempDir() // has as many links as a cgroup, on most file systems
+	var info syscall.Stat_t
+	if err := syscall.Stat(dir, &info); err != nil || info.Nlink != 2 {
+		t.Skip("needs: a file system that counts the links to directories")
+	}
+	g := &cgroup{dir: dir}
+	for _, test := range []struct {
+		procs string
+		alone bool
+	}{{"41\n", true}, {"41\n43\n", false}, {"4\n", false}, {"", false}, {"411\n", false}} {
+		if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(test.procs), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := g.alone(41); got != test.alone {
+			t.Errorf("%q: %v", test.procs, got)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte("41\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "below"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if g.alone(41) {
+		t.Error("there is a cgroup below")
+	}
+	if (*cgroup)(nil).alone(41) {
+		t.Error("there is no cgroup")
 	}
 }
 

@@ -3,6 +3,8 @@ package process
 import (
 	"context"
 	"fmt"
+	goruntime "runtime"
+	"sync"
 	"syscall"
 
 	"github.com/stead-dev/stead/runtime"
@@ -11,14 +13,28 @@ import (
 // Inspect implements runtime.Runtime. Outside of Linux nothing is known of
 // debuggers: every instance seems to run, and CapabilityInspect is missing.
 func (r *Runtime) Inspect(_ context.Context, ids []runtime.ID) ([]runtime.Inspection, error) {
-	var all []runtime.Inspection
+	var live []*instance
 	for _, id := range ids {
-		for _, in := range r.live(id) {
-			all = append(all, runtime.Inspection{Instance: in.id, Halted: in.halted()})
-		}
+		live = append(live, r.live(id)...)
 	}
+	all := make([]runtime.Inspection, len(live))
+	var work sync.WaitGroup
+	share := max(inspectShare, (len(live)+goruntime.GOMAXPROCS(0)-1)/goruntime.GOMAXPROCS(0))
+	for from := 0; from < len(live); from += share {
+		part := live[from:min(from+share, len(live))]
+		work.Go(func() { // ends when it has looked at its part
+			for i, in := range part {
+				all[from+i] = runtime.Inspection{Instance: in.id, Halted: in.halted()}
+			}
+		})
+	}
+	work.Wait()
 	return all, nil
 }
+
+// inspectShare is how many instances are worth a core of their own: looking at
+// them takes longer than waking one, and somebody waits for a status.
+const inspectShare = 10
 
 // Signal implements runtime.Runtime.
 func (r *Runtime) Signal(_ context.Context, id runtime.ID, name string) error {
@@ -67,7 +83,7 @@ func (in *instance) halted() string {
 	case <-in.child.exited:
 		return "" // the pid may be another's
 	default:
-		return haltedTree(in.child.pid)
+		return haltedTree(in.child.pid, in.tree.cgroup)
 	}
 }
 

@@ -17,8 +17,9 @@ import (
 	"github.com/stead-dev/stead/runtime"
 )
 
-// instance is one attempt of one replica. Until follow has posted its exit,
-// follow owns it; but wasReady and why are the keeper's.
+// instance is one attempt of one replica. It belongs to its probes, and after
+// its end to conclude; but wasReady and why are the keeper's. While it is idle
+// only its output has goroutines.
 type instance struct {
 	id       runtime.InstanceID
 	child    *child
@@ -30,6 +31,7 @@ type instance struct {
 	ears     *ears    // nil unless a log probe needs them
 	notices  *notices // nil unless a notify probe needs them
 	output   []*os.File
+	attended sync.WaitGroup // by probes
 	copies   sync.WaitGroup // of output into the log
 	wasReady bool
 	why      string // it was killed for its own fault
@@ -248,14 +250,20 @@ func (in *instance) tee() func([]byte) {
 	}
 }
 
-// follow goes with the instance from its start to the end of its whole tree,
-// and posts what it sees.
+// follow has the instance attended, and concluded when its process has ended.
 func (in *instance) follow(k *keeper) {
-	defer k.r.work.Done()
 	if k.spec.Ready != nil || k.spec.Live != nil {
-		in.attend(k)
+		in.attended.Go(func() { in.attend(k) }) // ends with the process, at the latest
 	}
-	<-in.child.exited
+	k.r.work.Add(1) // until it is concluded
+	k.r.children.after(in.child, func() { in.conclude(k) })
+}
+
+// conclude ends what is left of the tree of a process that has ended, and
+// posts its exit.
+func (in *instance) conclude(k *keeper) {
+	defer k.r.work.Done()
+	in.attended.Wait()
 	k.r.sweeper.end(in.tree)
 	in.notices.close()
 	in.drain()
@@ -266,7 +274,7 @@ func (in *instance) follow(k *keeper) {
 	if in.screen != nil {
 		in.screen.end(exit)
 	}
-	k.box.post(fact{kind: factExited, replica: in.id.Replica, attempt: in.id.Attempt, exit: exit})
+	k.post(fact{kind: factExited, replica: in.id.Replica, attempt: in.id.Attempt, exit: exit})
 }
 
 // drain waits for the last output.

@@ -10,7 +10,7 @@ import (
 
 // keep is the pure step that keeps the replicas of one generation alive:
 // facts go in, decisions come out, and nothing else happens. It is owned by
-// one keeper goroutine. Time comes in as an argument.
+// one keeper. Time comes in as an argument.
 type keep struct {
 	spec     *runtime.Spec
 	replicas []replica

@@ -10,12 +10,13 @@ import (
 )
 
 // keeper keeps one generation alive. All of its fields but box and screens
-// are its own goroutine's or never change; it ends when the generation has.
+// belong to whoever works for it (work), or never change.
 type keeper struct {
 	r        *Runtime
 	spec     *runtime.Spec
 	hash     string
-	box      *mailbox
+	box      mailbox
+	timer    *time.Timer // posts factTimer; nil: none was needed yet
 	state    *keep
 	out      Writer
 	signal   syscall.Signal
@@ -31,33 +32,33 @@ type keeper struct {
 // mailbox takes facts for one keeper. What is in it is bounded by the
 // generation's instances and the callers of Stop.
 type mailbox struct {
-	ready chan struct{} // holds one: there is something
-
-	mu    sync.Mutex
-	facts []fact
+	mu     sync.Mutex
+	facts  []fact
+	worked bool // somebody works for the keeper; at its end nobody does, for good
 }
 
-func (b *mailbox) post(f fact) {
+// put adds a fact, and reports whether it needs somebody to work.
+func (b *mailbox) put(f fact) bool {
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.facts = append(b.facts, f)
-	b.mu.Unlock()
-	select {
-	case b.ready <- struct{}{}:
-	default:
-	}
+	idle := !b.worked
+	b.worked = true
+	return idle
 }
 
+// take returns all facts. When there are none, nobody works from then on.
 func (b *mailbox) take() []fact {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	all := b.facts
-	b.facts = nil
+	b.facts, b.worked = nil, len(all) > 0
 	return all
 }
 
 func newKeeper(r *Runtime, spec *runtime.Spec, hash string) *keeper {
 	k := &keeper{
-		r: r, spec: spec, hash: hash, box: &mailbox{ready: make(chan struct{}, 1)}, state: newKeep(spec),
+		r: r, spec: spec, hash: hash, state: newKeep(spec),
 		running: map[int]*instance{}, finished: make(chan struct{}),
 	}
 	k.signal, _ = signalNamed(spec.Stop.Signal)
@@ -70,30 +71,55 @@ func newKeeper(r *Runtime, spec *runtime.Spec, hash string) *keeper {
 	return k
 }
 
-// run feeds facts to the step until the generation has ended.
-func (k *keeper) run() {
-	defer k.r.work.Done()
-	defer close(k.finished)
-	defer k.out.Close()
-	defer k.r.listeners.let(k.spec.ID)
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	<-timer.C
-	k.handle(fact{kind: factBegin})
-	for !k.state.final() {
-		timer.Stop()
-		if next := k.state.next(); !next.IsZero() {
-			timer.Reset(next.Sub(k.r.now()))
-		}
-		select {
-		case <-k.box.ready:
-			for _, f := range k.box.take() {
-				k.handle(f)
-			}
-		case <-timer.C:
-			k.handle(fact{kind: factTimer})
-		}
+// post has f handled after all that was posted before, one at a time.
+func (k *keeper) post(f fact) {
+	if k.box.put(f) {
+		go k.work() // ends when nothing is posted any more
 	}
+}
+
+// work feeds facts to the step. An idle keeper has no goroutine: each would
+// keep the stack that a start needs, and there are a thousand of them.
+func (k *keeper) work() {
+	for facts := k.box.take(); len(facts) > 0; facts = k.box.take() {
+		for _, f := range facts {
+			k.handle(f)
+		}
+		if k.state.final() {
+			k.end()
+			return // what comes later is nobody's: the mailbox stays worked
+		}
+		k.setTimer()
+	}
+}
+
+// setTimer has the step called when something is due.
+func (k *keeper) setTimer() {
+	if k.timer != nil {
+		k.timer.Stop() // should it be too late for that, nothing is due then
+	}
+	next := k.state.next()
+	if next.IsZero() {
+		return
+	}
+	if wait := next.Sub(k.r.now()); k.timer == nil {
+		k.timer = time.AfterFunc(wait, func() { k.post(fact{kind: factTimer}) })
+	} else {
+		k.timer.Reset(wait)
+	}
+}
+
+// end is called once, when the generation has ended.
+func (k *keeper) end() {
+	if k.timer != nil {
+		k.timer.Stop()
+	}
+	if len(k.spec.Sockets) > 0 {
+		k.r.listeners.let(k.spec.ID)
+	}
+	k.out.Close()
+	close(k.finished)
+	k.r.work.Done()
 }
 
 // handle tells the world of f, steps, and does what is decided, which may
@@ -196,8 +222,7 @@ func (k *keeper) start(d decision) []fact {
 	k.screens.set(d.replica, in)
 	k.r.records.start(id, in.child.pid)
 	k.r.journal.Started(id, runtime.Started{PID: in.child.pid, Endpoints: endpoints(k.spec, k.ports[d.replica])})
-	k.r.work.Add(1)
-	go in.follow(k)
+	in.follow(k)
 	if k.spec.Ready != nil {
 		return []fact{f}
 	}

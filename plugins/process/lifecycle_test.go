@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	goruntime "runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -384,4 +385,24 @@ func TestTriedPortsAreNotHeldByForks(t *testing.T) {
 		p.release(port)
 		delete(p.taken, port)
 	}
+}
+
+// What a start needs of a stack is given back: a thousand idle services keep a
+// goroutine for each of their pipes, and no more.
+func TestIdleInstancesHaveGoroutinesForOutputOnly(t *testing.T) {
+	const services = 20
+	b := start(t, Options{}).synced()
+	before := goruntime.NumGoroutine()
+	for range services {
+		b.untilReady(b.start(b.spec("", func(s *runtime.Spec) {
+			s.Command, s.Ready = []string{"/bin/sh", "-c", "echo up; exec sleep 1000"}, &runtime.Probe{Kind: runtime.ProbeLog, Text: "up"}
+		})))
+	}
+	var more int
+	for limit := time.Now().Add(20 * time.Second); time.Now().Before(limit); time.Sleep(5 * time.Millisecond) {
+		if more = goruntime.NumGoroutine() - before; more <= 2*services {
+			return
+		}
+	}
+	t.Errorf("%d goroutines more with %d services", more, services)
 }

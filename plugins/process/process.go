@@ -9,12 +9,13 @@
 // Who owns what:
 //   - children (children.go) is the only place that forks, signals and reaps,
 //     all under one mutex. So a quick exit is never lost, and a process is
-//     signalled only while it is certain that its pid is still its own.
-//   - a keeper (keeper.go) is one goroutine per generation. It owns a keep
-//     (keep.go), the pure step that decides, and does what that says.
+//     signalled only while it is certain that its pid is still its own. On
+//     Linux a launcher (launch_linux.go) is the thread that forks.
+//   - a keeper (keeper.go) is one generation. It owns a keep (keep.go), the
+//     pure step that decides, and does what that says, one fact at a time, in a
+//     goroutine that lasts as long as there are any.
 //   - an instance (instance.go) is one attempt of a replica: its stdio, probes
-//     (attend.go) and tree, followed by one goroutine from exec to the verified
-//     end.
+//     (attend.go) and tree, from exec to the verified end.
 //   - the sweeper (sweep.go) ends what is left of trees, for all in one go.
 //   - the journal (runtime/journal) keeps what Watch tells.
 //   - listeners (listeners.go) are all sockets that services and the gateway
@@ -111,8 +112,9 @@ type Runtime struct {
 	keepers  map[runtime.ID]*keeper
 	lost     map[runtime.ID]string // generation of an earlier runtime -> hash
 	sessions map[*runSession]struct{}
-	runs     int  // commands run beside services so far
-	closing  bool // no Start any more
+	shared   []string // Spec.Inherited of the last Start: mostly that of the next
+	runs     int      // commands run beside services so far
+	closing  bool     // no Start any more
 	closed   bool
 }
 

@@ -54,10 +54,15 @@ type record struct {
 type generationRecord struct {
 	ID       runtime.ID
 	Hash     string
-	Restarts int                                `json:",omitempty"`
-	Exits    []exitRecord                       `json:",omitempty"`
-	End      *runtime.GenerationStatus          `json:",omitempty"` // its final status
-	live     map[runtime.InstanceID]startRecord // started, not ended
+	Restarts int                       `json:",omitempty"`
+	Exits    []exitRecord              `json:",omitempty"`
+	End      *runtime.GenerationStatus `json:",omitempty"` // its final status
+	live     []startRecord             // started, not ended; few, where a map has room for eight
+}
+
+// drop takes an instance from the live ones.
+func (g *generationRecord) drop(instance runtime.InstanceID) {
+	g.live = slices.DeleteFunc(g.live, func(s startRecord) bool { return s.Instance == instance })
 }
 
 // startRecord is a process, and enough to know it again.
@@ -119,7 +124,7 @@ func (k *recorded) apply(r record) {
 	switch {
 	case r.Generation != nil:
 		g := *r.Generation
-		g.live = map[runtime.InstanceID]startRecord{}
+		g.live = nil
 		k.generations = append(k.generations, &g)
 		k.index[g.ID] = &g
 	case r.Start != nil:
@@ -128,14 +133,15 @@ func (k *recorded) apply(r record) {
 			k.beside[r.Start.Instance] = *r.Start
 			return
 		}
-		g.live[r.Start.Instance] = *r.Start
+		g.drop(r.Start.Instance)
+		g.live = append(g.live, *r.Start)
 		if r.Start.Instance.Attempt > 1 {
 			g.Restarts++
 		}
 	case r.Exit != nil:
 		delete(k.beside, r.Exit.Instance)
 		if g := k.index[r.Exit.Instance.ID]; g != nil && r.Exit.Instance.Replica >= 0 {
-			delete(g.live, r.Exit.Instance)
+			g.drop(r.Exit.Instance)
 			g.Exits = append(g.Exits, *r.Exit)
 			g.Exits = g.Exits[max(0, len(g.Exits)-exitsRecorded):]
 		}
@@ -154,10 +160,10 @@ func (k *recorded) apply(r record) {
 // each instance that had none.
 func (k *recorded) unfinished() []*generationRecord {
 	for _, g := range k.generations {
-		for instance := range g.live {
-			g.Exits = append(g.Exits, exitRecord{instance, runtime.Exit{Code: -1, Lost: true}})
+		for _, s := range g.live {
+			g.Exits = append(g.Exits, exitRecord{s.Instance, runtime.Exit{Code: -1, Lost: true}})
 		}
-		clear(g.live)
+		g.live = nil
 	}
 	return k.generations
 }
@@ -169,9 +175,7 @@ func (k *recorded) processes() []startRecord {
 		all = append(all, s)
 	}
 	for _, g := range k.generations {
-		for _, s := range g.live {
-			all = append(all, s)
-		}
+		all = append(all, g.live...)
 	}
 	return all
 }
@@ -288,8 +292,8 @@ func (r *records) rewrite() error {
 // withoutLive leaves out the restarts that are counted by the starts of live
 // instances, which follow in the file.
 func (g generationRecord) withoutLive() *generationRecord {
-	for instance := range g.live {
-		if instance.Attempt > 1 {
+	for _, s := range g.live {
+		if s.Instance.Attempt > 1 {
 			g.Restarts--
 		}
 	}

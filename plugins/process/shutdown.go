@@ -68,7 +68,7 @@ func (r *Runtime) stopAll(ctx context.Context, how runtime.StopRequest) error {
 	r.closing = true
 	var waits []<-chan struct{}
 	for _, k := range r.keepers {
-		k.box.post(fact{kind: factStop, stop: how})
+		k.post(fact{kind: factStop, stop: how})
 		waits = append(waits, k.finished)
 	}
 	for s := range r.sessions {

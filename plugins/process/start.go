@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/stead-dev/stead/runtime"
@@ -36,12 +37,16 @@ func (r *Runtime) Start(_ context.Context, spec runtime.Spec) (runtime.Handle, e
 	if err := r.listeners.hold(spec.ID, spec.Sockets); err != nil {
 		return runtime.Handle{}, fmt.Errorf("start %s: %w", spec.ID.Label(), err)
 	}
+	if !slices.Equal(r.shared, spec.Inherited) {
+		r.shared = spec.Inherited
+	}
+	spec.Inherited = r.shared // one copy for all that come from one caller: it is several KB
 	k := newKeeper(r, &spec, hash)
 	r.keepers[spec.ID] = k
 	r.records.generation(spec.ID, hash)
 	k.publish()
-	r.work.Add(1)
-	go k.run()
+	r.work.Add(1) // until its end
+	k.post(fact{kind: factBegin})
 	return handle(spec.ID), nil
 }
 
@@ -54,7 +59,7 @@ func (r *Runtime) Stop(_ context.Context, id runtime.ID, how runtime.StopRequest
 		select {
 		case <-k.finished:
 		default:
-			k.box.post(fact{kind: factStop, stop: how})
+			k.post(fact{kind: factStop, stop: how})
 		}
 		return nil
 	}
