@@ -95,6 +95,7 @@ func (t *step) judge(e *edit) {
 	case latest.running() && latest.live() && serving != nil && serving.Number != latest.Number &&
 		!latest.WasReady && latest.died():
 		cause := latest.Cause
+		cause.Text = "ended before it was ready: " + cause.Text // as the runtime says, which may be a moment later
 		t.stop(e, latest, true)
 		latest.Cause = cause
 		e.reject(latest)

@@ -179,7 +179,7 @@ func TestStep(t *testing.T) {
 			exited web/2 -> kill web/2
 			failed web/2
 			is web ready
-			why web exit: exit code 3
+			why web exit: ended before it was ready: exit code 3
 			apply web=v2
 			up web -> try web/3
 			failed web/3
