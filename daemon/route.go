@@ -35,6 +35,12 @@ type Route struct {
 	Use       bool                // say when it is used
 }
 
+// callable reports whether whoever calls is served, or wakes what serves him:
+// users are told that such a service is up.
+func (r Route) callable() bool {
+	return r.Traffic.State == supervisor.TrafficServing || r.Traffic.Cause.Kind == supervisor.CauseAsleep
+}
+
 // Door is a published port with the addresses that are its.
 type Door struct {
 	Name      string // for people
