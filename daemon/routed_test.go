@@ -1,11 +1,14 @@
 package daemon
 
 import (
+	"reflect"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/stead-dev/stead/runtime"
 	"github.com/stead-dev/stead/runtime/conformance/fake"
+	"github.com/stead-dev/stead/supervisor"
 )
 
 // TestAServiceIsNotSaidToBeReadyBeforeTheGatewayKnows: a daemon that was killed
@@ -64,4 +67,21 @@ func deafHome(t *testing.T) (*home, *fakeGates) {
 	h.began(service("web", published(9001)))
 	h.up()
 	return h, gates
+}
+
+// TestWhatIsWaitedForIsKnownWhileItIsNotReady to the gateway, by its address:
+// the daemon may not be there to say that it is.
+func TestWhatIsWaitedForIsKnownWhileItIsNotReady(t *testing.T) {
+	h, gates := newGatedHome(t, service("web", published(9001)))
+	serving := func() Route { return gates.route(1, "web") }
+	h.waits("it serves", func() bool { return serving().Traffic.State == supervisor.TrafficServing })
+	before := serving()
+	id := runtime.InstanceID{ID: runtime.ID{Environment: Local, Project: "shop-1", Service: "web", Number: 1}, Attempt: 1}
+	if err := h.runtime.SetReady(id, false, "it thinks"); err != nil {
+		t.Fatal(err)
+	}
+	h.waits("it is held", func() bool { return serving().Traffic.State == supervisor.TrafficHeld })
+	if r := serving(); r.Traffic.Generation != 1 || !reflect.DeepEqual(r.Endpoints, before.Endpoints) {
+		t.Errorf("held is %+v, after %+v", r, before)
+	}
 }
