@@ -60,6 +60,7 @@ type Daemon struct {
 	facts    chan message
 	present  atomic.Pointer[Present]
 	link     atomic.Pointer[link] // nil while the runtime cannot be reached
+	routed   routed
 	journal  *journal
 	ports    *ports
 	applying chan struct{} // of capacity 1, full while a manifest is read and applied: two at once could take one port
@@ -167,6 +168,7 @@ func New(o Options) *Daemon {
 	if o.Problem != "" {
 		d.note(Event{Time: time.Now(), Kind: EventDaemon, Text: o.Problem})
 	}
+	d.routed.follow(0, false, nil)
 	d.publish()
 	if o.Watcher != nil {
 		d.saves = newSaves(d, o.Watcher, o.Inputter)

@@ -22,6 +22,9 @@ type Gateway interface {
 	// Want changes what routes are wanted, and does not wait: they come into
 	// effect as soon as the gateway hears of them, which takes a Watch.
 	Want(changes RouteChanges)
+	// Await returns when all that is wanted by now is in effect, or why it is
+	// not when ctx ends.
+	Await(ctx context.Context) error
 	// Routes returns what is routed now, as a gateway was last told.
 	Routes(ctx context.Context) ([]Route, error)
 	// Watch keeps a connection to the gateway, and calls fn with what it
@@ -106,6 +109,7 @@ type doors struct {
 	dial    func(generation uint64) Gateway
 	table   table
 	keepers map[uint64]*doorkeeper // by the gateway's generation
+	told    []Gateway              // those of keepers; replaced, never changed
 
 	adopted  bool                                 // what is published by services whose manifest was lost is known
 	asked    *link                                // the runtime that has been asked to listen; nil: it has to be
@@ -145,6 +149,7 @@ func (o *doors) attend(ctx context.Context) {
 				}
 			}
 		}
+		o.d.routed.follow(p.Sequence, p.State.Synced && o.table.callable > 0 && gatewayTrouble(p.State) == "", o.told)
 		due = false
 		select {
 		case <-p.Newer():
@@ -286,6 +291,7 @@ func (o *doors) post(p *Present) {
 		if !slices.Contains(live, number) {
 			k.end()
 			delete(o.keepers, number)
+			o.told = slices.DeleteFunc(slices.Clone(o.told), func(g Gateway) bool { return g == k.gateway })
 		}
 	}
 	for _, number := range live {
@@ -293,6 +299,7 @@ func (o *doors) post(p *Present) {
 			gateway := o.dial(number)
 			gateway.Want(o.table.all()) // before it is connected: the first that it hears replaces all that it has
 			o.keepers[number] = newDoorkeeper(o.d, number, gateway)
+			o.told = append(slices.Clone(o.told), gateway)
 		}
 	}
 }

@@ -42,6 +42,7 @@ func (k *busyPorts) Listen(_ context.Context, sockets []runtime.Socket) ([]runti
 type silent struct{}
 
 func (silent) Want(RouteChanges)                       {}
+func (silent) Await(context.Context) error             { return nil }
 func (silent) Routes(context.Context) ([]Route, error) { return nil, nil }
 func (silent) Watch(ctx context.Context, _ func(GatewayReport)) error {
 	<-ctx.Done()

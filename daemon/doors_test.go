@@ -15,6 +15,7 @@ import (
 
 // fakeGates are gateways, by generation, that keep what they are told.
 type fakeGates struct {
+	deaf   chan struct{} // until it is closed nothing comes into effect; nil: at once
 	mu     sync.Mutex
 	tables map[uint64]map[string]Route
 	report map[uint64]func(GatewayReport)
@@ -39,6 +40,19 @@ func (g fakeGate) Want(c RouteChanges) {
 	}
 	for _, id := range c.Removed {
 		delete(table, id)
+	}
+}
+
+// Await waits until the gateway hears.
+func (g fakeGate) Await(ctx context.Context) error {
+	if g.gates.deaf == nil {
+		return nil
+	}
+	select {
+	case <-g.gates.deaf:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

@@ -30,9 +30,15 @@ type Route struct {
 	ID        string // "project/service"
 	Doors     []Door
 	Traffic   supervisor.Traffic
-	Endpoints map[string][]string // by port: host:port of each instance that is ready
+	Endpoints map[string][]string // by port: host:port of each instance that is ready; held: that was started
 	Reason    string              // for those who are turned away, or wait
 	Use       bool                // say when it is used
+}
+
+// callable reports whether whoever calls is served, or wakes what serves him:
+// users are told that such a service is up.
+func (r Route) callable() bool {
+	return r.Traffic.State == supervisor.TrafficServing || r.Traffic.Cause.Kind == supervisor.CauseAsleep
 }
 
 // Door is a published port with the addresses that are its.
@@ -81,12 +87,16 @@ func (p *Present) route(s *supervisor.Service, doors []Door) (r Route, ok bool) 
 	r.Reason = p.reason(s, r.Traffic)
 	r.Use = s.Plan.OnDemand
 	r.Endpoints = map[string][]string{}
-	for _, i := range r.Traffic.Instances {
+	instances := r.Traffic.Instances
+	if g := r.Traffic.Awaited; g != nil { // should nobody be there to say when it is ready
+		r.Traffic.Generation, instances = g.Number, g.Instances
+	}
+	for _, i := range instances {
 		for port, address := range i.Endpoints {
 			r.Endpoints[port] = append(r.Endpoints[port], address)
 		}
 	}
-	r.Traffic.Instances = nil // said by Endpoints; the rest of them changes all the time
+	r.Traffic.Instances, r.Traffic.Awaited = nil, nil // said by Endpoints; the rest of them changes all the time
 	return r, true
 }
 

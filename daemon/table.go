@@ -13,11 +13,12 @@ import (
 // table is what the gateway and the runtime's sockets are to be, followed from
 // present to present: what did not change costs a comparison of pointers.
 type table struct {
-	applied uint64 // Present.Applied of the last update
-	seen    map[supervisor.Name]seen
-	routes  map[supervisor.Name]Route
-	bound   map[supervisor.Name][]runtime.Socket
-	orphans map[supervisor.Name][]Door // published by services whose manifest was lost
+	applied  uint64 // Present.Applied of the last update
+	seen     map[supervisor.Name]seen
+	routes   map[supervisor.Name]Route
+	callable int // routes whose callers are served, or wake what serves them
+	bound    map[supervisor.Name][]runtime.Socket
+	orphans  map[supervisor.Name][]Door // published by services whose manifest was lost
 }
 
 // seen is what a service's route was derived from.
@@ -53,7 +54,7 @@ func (t *table) update(p *Present) (changes RouteChanges, sockets bool) {
 		}
 		delete(t.seen, name)
 		if _, had := t.routes[name]; had {
-			delete(t.routes, name)
+			t.drop(name)
 			changes.Removed = append(changes.Removed, routeID(name))
 		}
 		if len(t.bound[name]) > 0 {
@@ -69,12 +70,24 @@ func (t *table) updateRoute(p *Present, s *supervisor.Service, changes *RouteCha
 	now, has := p.route(s, t.doors(p, s))
 	switch {
 	case has && !(had && reflect.DeepEqual(before, now)):
+		t.drop(s.Name)
 		t.routes[s.Name] = now
+		if now.callable() {
+			t.callable++
+		}
 		changes.Set = append(changes.Set, now)
 	case had && !has:
-		delete(t.routes, s.Name)
+		t.drop(s.Name)
 		changes.Removed = append(changes.Removed, before.ID)
 	}
+}
+
+// drop forgets a route.
+func (t *table) drop(name supervisor.Name) {
+	if t.routes[name].callable() {
+		t.callable--
+	}
+	delete(t.routes, name)
 }
 
 func (t *table) updateSockets(p *Present, s *supervisor.Service) bool {

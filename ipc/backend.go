@@ -72,6 +72,13 @@ type Releaser interface {
 	AwaitReleased(ctx context.Context, names []supervisor.Name)
 }
 
+// Router is a Backend whose services are reached through a gateway.
+type Router interface {
+	// AwaitRouted returns when what a Present says of who serves is in effect,
+	// also should the daemon end at once; when ctx ends, or after a bounded time.
+	AwaitRouted(ctx context.Context, sequence uint64)
+}
+
 // Proposer is a Backend that can say what a directory's manifest could be.
 type Proposer interface {
 	Propose(directory string) Proposal

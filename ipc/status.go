@@ -21,6 +21,7 @@ func (h handlers) Status(ctx context.Context, req *steadpb.StatusRequest) (*stea
 		return nil, err
 	}
 	out := &steadpb.StatusResponse{DaemonProblem: valid(p.Problem), Notes: notes(p, c.names), Services: make([]*steadpb.Service, 0, len(c.names))}
+	h.awaitRouted(ctx, p)
 	halted := h.halted(ctx, p, c.names)
 	for _, n := range c.names {
 		view := serviceView(p, n)

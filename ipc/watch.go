@@ -45,6 +45,7 @@ func (h handlers) Watch(ctx context.Context, req *steadpb.StatusRequest, stream 
 		out, changed := sent.update(p, req.GetSelection())
 		pause := min(max(watchInterval, watchShare*time.Since(began)), watchMost)
 		if first || changed {
+			h.awaitRouted(ctx, p)
 			if err := stream.Send(out); err != nil {
 				return err
 			}
@@ -59,6 +60,14 @@ func (h handlers) Watch(ctx context.Context, req *steadpb.StatusRequest, stream 
 		pace.Reset(pause)
 		began = time.Now()
 		p = h.backend.Present() // with a thousand services as much work as the update
+	}
+}
+
+// awaitRouted comes before a reader is told of p: who hears that a service is
+// ready may call it, whatever becomes of the daemon.
+func (h handlers) awaitRouted(ctx context.Context, p *Present) {
+	if r, ok := h.backend.(Router); ok {
+		r.AwaitRouted(ctx, p.Sequence)
 	}
 }
 

@@ -14,9 +14,10 @@ const holdLimit = 10 * time.Second
 // Traffic is what becomes of those who call a service.
 type Traffic struct {
 	State      TrafficState
-	Generation uint64     // the routed one, 0 when there is none
-	Instances  []Instance // serving: those of Generation that are ready, at least one
-	Draining   []Draining // these finish what they serve
+	Generation uint64      // the routed one, 0 when there is none
+	Instances  []Instance  // serving: those of Generation that are ready, at least one
+	Awaited    *Generation // held: the one that is waited for, nil for one that is still to be woken
+	Draining   []Draining  // these finish what they serve
 	// Cause says why callers are turned away; of those that are held, what
 	// they wait for, as far as there is something to say.
 	Cause Cause
@@ -57,8 +58,10 @@ func (s Service) Traffic() Traffic {
 		t.State, t.Cause = TrafficDown, Cause{Kind: CauseDown, Text: "it serves nobody: it runs once and ends"}
 	case s.Asleep:
 		t.State, t.Cause = TrafficHeld, s.Why()
-	case serving != nil && serving.comes() || fresh != nil && fresh.comes():
-		t.State, t.Cause = TrafficHeld, s.Why()
+	case serving != nil && serving.comes():
+		t.State, t.Cause, t.Awaited = TrafficHeld, s.Why(), serving
+	case fresh != nil && fresh.comes():
+		t.State, t.Cause, t.Awaited = TrafficHeld, s.Why(), fresh
 	default:
 		t.State, t.Cause = TrafficDown, s.whyDown()
 	}

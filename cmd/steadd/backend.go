@@ -26,6 +26,7 @@ var (
 	_ ipc.Inspector = backend{}
 	_ ipc.Proposer  = backend{}
 	_ ipc.Releaser  = backend{}
+	_ ipc.Router    = backend{}
 	_ ipc.Previewer = backend{}
 	_ ipc.Forwarder = backend{}
 )
@@ -69,6 +70,9 @@ func (b backend) Want(ctx context.Context, names []supervisor.Name, up bool) err
 func (b backend) AwaitReleased(ctx context.Context, names []supervisor.Name) {
 	b.d.AwaitReleased(ctx, names)
 }
+
+// AwaitRouted implements ipc.Router.
+func (b backend) AwaitRouted(ctx context.Context, sequence uint64) { b.d.AwaitRouted(ctx, sequence) }
 
 func (b backend) Restart(ctx context.Context, names []supervisor.Name) error {
 	return b.d.Restart(ctx, names)

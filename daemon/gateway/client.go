@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,6 +31,7 @@ type Client struct {
 	table   map[string]Service
 	dirty   map[string]struct{} // not sent yet
 	version uint64              // counts changes
+	effect  uint64              // what is below it is in effect; zero: there is no session
 	waiters []waiter            // in the order of their versions
 }
 
@@ -87,6 +89,28 @@ func (c *Client) note(change Change) <-chan struct{} {
 	c.waiters = append(c.waiters, w)
 	poke(c.wake)
 	return w.done
+}
+
+// Await returns when all that is wanted by now is in effect, or an error when
+// ctx ends before.
+func (c *Client) Await(ctx context.Context) error {
+	c.mu.Lock()
+	if c.version < c.effect {
+		c.mu.Unlock()
+		return nil
+	}
+	w := waiter{c.version, make(chan struct{})}
+	c.waiters = append(c.waiters, w)
+	c.mu.Unlock()
+	select {
+	case <-w.done:
+		return nil
+	case <-ctx.Done():
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.waiters = slices.DeleteFunc(c.waiters, func(other waiter) bool { return other.done == w.done })
+	return fmt.Errorf("wait for the gateway at %s: %w", c.socket, ctx.Err())
 }
 
 const (
@@ -156,6 +180,7 @@ func (c *Client) transport(h2 bool) *http.Transport {
 
 // session is one connection: it returns when that has ended.
 func (c *Client) session(ctx context.Context, t http.RoundTripper, fn func(Report)) error {
+	defer c.lose()
 	ctx, cancel := context.WithCancel(ctx)
 	body, out := io.Pipe()
 	applied := make(chan uint64, 1)
@@ -253,10 +278,19 @@ func (c *Client) pending(full bool) (push, bool) {
 func (c *Client) release(version uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.effect = version
 	n := 0
 	for n < len(c.waiters) && c.waiters[n].version < version {
 		close(c.waiters[n].done)
 		n++
 	}
 	c.waiters = append(c.waiters[:0], c.waiters[n:]...)
+}
+
+// lose notes that nobody knows what is in effect: a gateway that comes next has
+// to be told again.
+func (c *Client) lose() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.effect = 0
 }

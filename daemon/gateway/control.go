@@ -126,10 +126,8 @@ func (s *Server) serveSession(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "a session is HTTP/2", http.StatusHTTPVersionNotSupported)
 		return
 	}
-	s.mu.Lock()
-	s.session++
-	me := s.session
-	s.mu.Unlock()
+	me := s.meet()
+	defer s.part()
 	w.WriteHeader(http.StatusOK)
 	out := &frames{to: json.NewEncoder(w), flush: http.NewResponseController(w)}
 	ctx, cancel := context.WithCancel(r.Context())

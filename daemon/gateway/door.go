@@ -147,7 +147,7 @@ const (
 	askTime    = 5 * time.Second // of one question for sockets
 	askAgain   = 200 * time.Millisecond
 	askSeldom  = 5 * time.Second
-	acceptWait = 5 * time.Millisecond // after an error of accept, which is a want of descriptors
+	acceptWait = 5 * time.Millisecond // after an error of accept, which is a want of descriptors or memory
 )
 
 // run has what is wanted and not there, until ctx ends. What could not be had
@@ -304,10 +304,10 @@ func (d *doors) accept(open *door) (quiet bool) {
 			return true
 		}
 		if err != nil {
-			if ne, ok := err.(interface{ Temporary() bool }); ok && ne.Temporary() && d.rest() {
-				continue // EMFILE and its like: the caller stays in the kernel's queue
+			if errors.Is(err, net.ErrClosed) || !d.rest() {
+				return false
 			}
-			return false
+			continue // EMFILE, ENOBUFS and their like: the caller stays in the kernel's queue
 		}
 		tcp, ok := c.(*net.TCPConn)
 		if !ok {

@@ -41,6 +41,7 @@ type Limits struct {
 	HeaderTime  time.Duration // to send a request's header. 10 s
 	IdleTime    time.Duration // of a kept-alive connection between requests. 2 min
 	HeaderBytes int           // of one request. 256 KiB
+	Alone       time.Duration // without a daemon, before callers who are held are sent to what they wait for. 3 s
 }
 
 const (
@@ -66,6 +67,9 @@ func (l Limits) orDefault() Limits {
 	}
 	if l.HeaderBytes <= 0 {
 		l.HeaderBytes = defaultHeaderBytes
+	}
+	if l.Alone <= 0 {
+		l.Alone = defaultAlone
 	}
 	return l
 }
@@ -100,6 +104,7 @@ type Server struct {
 	mu       sync.Mutex // guards what follows; never held on the request path
 	services map[string]*service
 	session  uint64 // the newest control session: it alone changes routes
+	alone    alone
 	closed   bool
 }
 
@@ -148,6 +153,9 @@ func (s *Server) Load(ctx context.Context) error {
 			}
 		}
 	}
+	s.mu.Lock()
+	s.waitAlone()
+	s.mu.Unlock()
 	return s.Settle(ctx)
 }
 
@@ -279,6 +287,9 @@ func (s *Server) Close() {
 	s.leaving.Store(true)
 	s.mu.Lock()
 	s.closed = true
+	if s.alone.timer != nil {
+		s.alone.timer.Stop()
+	}
 	s.mu.Unlock()
 	s.end()
 	s.rooms.close()

@@ -71,6 +71,7 @@ type gate struct {
 	*gateway.Server
 	client *gateway.Client
 	heard  *heard
+	leave  func() // the daemon dies
 	close  func()
 }
 
@@ -93,6 +94,7 @@ func open(t testing.TB, o gateway.Options) *gate {
 		}
 	})
 	tasks.Go(func() { _ = g.client.Watch(ctx, g.heard.hear) })
+	g.leave = cancel
 	g.close = sync.OnceFunc(func() {
 		cancel()
 		server.Close()

@@ -48,7 +48,11 @@ func (s *service) set(entry *Service) {
 		next.generation, next.ports = g, g.replicas(entry.Endpoints)
 	}
 	s.swap(next)
-	s.retire(entry, next.generation)
+	stays := next.generation
+	if entry.State == Held { // it may be unready for a while, and finish what it has
+		stays = s.generations[entry.Generation]
+	}
+	s.retire(entry, stays)
 }
 
 // remove answers everybody who waits. What is in flight may end, but is cut
@@ -66,15 +70,15 @@ func (s *service) swap(next *route) {
 	close(last.superseded)
 }
 
-// retire sets the deadlines of all generations but the routed one, and
+// retire sets the deadlines of all generations but the one that stays, and
 // forgets those that nobody asks for and nothing uses.
-func (s *service) retire(entry *Service, routed *generation) {
+func (s *service) retire(entry *Service, stays *generation) {
 	deadlines := make(map[uint64]time.Time, len(entry.Draining))
 	for _, d := range entry.Draining {
 		deadlines[d.Generation] = d.Deadline
 	}
 	for number, g := range s.generations {
-		if g == routed {
+		if g == stays {
 			continue
 		}
 		deadline, named := deadlines[number]

@@ -42,8 +42,9 @@ type Service struct {
 	// may have several lines, a build error for one.
 	Reason string `json:"reason,omitempty"`
 	// Generation is the one that serves, Endpoints where its ports are reached:
-	// by the name of the port, "host:port" of each replica. They count while
-	// State is Serving.
+	// by the name of the port, "host:port" of each replica. While State is Held
+	// they are those of the generation that is waited for, as far as it has
+	// been started: a gateway that is left alone finds it there.
 	Generation uint64              `json:"generation,omitempty"`
 	Endpoints  map[string][]string `json:"endpoints,omitempty"`
 	// Draining are older generations that may have requests in flight. Each is

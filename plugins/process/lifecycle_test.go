@@ -204,6 +204,25 @@ func TestPortsRest(t *testing.T) {
 	}
 }
 
+// TestARestartKeepsItsPortWhenSomebodyHasLookedAtIt: another runtime that had
+// bound it, to see whether it is free, had the service move to where no gateway
+// looked for it.
+func TestARestartKeepsItsPortWhenSomebodyHasLookedAtIt(t *testing.T) {
+	p := newPorts(time.Now, "x")
+	port, err := p.take(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	looks := 0
+	p.free = func(port int) bool {
+		looks++
+		return looks > 3
+	}
+	if again, err := p.take(port); again != port || err != nil {
+		t.Errorf("port %d, and then %d, %v", port, again, err)
+	}
+}
+
 // receive reads a session until want was seen or it ended.
 func receive(t *testing.T, s runtime.Session, want string) (string, *runtime.Exit) {
 	t.Helper()

@@ -18,6 +18,7 @@ const portRest = 60 * time.Second
 // from for outgoing connections: such a one could be taken at any moment.
 type ports struct {
 	now       func() time.Time
+	free      func(port int) bool
 	low, high int // inclusive
 
 	mu    sync.Mutex
@@ -26,7 +27,7 @@ type ports struct {
 }
 
 func newPorts(now func() time.Time, nonce string) *ports {
-	p := &ports{now: now, taken: map[int]time.Time{}}
+	p := &ports{now: now, free: free, taken: map[int]time.Time{}}
 	p.low, p.high = privatePorts(firstEphemeral())
 	h := fnv.New32a() // runtimes side by side begin at different places
 	h.Write([]byte(nonce))
@@ -47,7 +48,7 @@ func privatePorts(kernelLow int) (low, high int) {
 // take returns a port on which nothing listens; prefer, when not 0, if it is
 // free: it must be one that this caller took before.
 func (p *ports) take(prefer int) (int, error) {
-	if prefer != 0 && free(prefer) {
+	if prefer != 0 && p.freeSoon(prefer) {
 		return prefer, nil
 	}
 	p.mu.Lock()
@@ -61,7 +62,7 @@ func (p *ports) take(prefer int) (int, error) {
 		if until, ok := p.taken[port]; ok && (until.IsZero() || now.Before(until)) {
 			continue
 		}
-		if free(port) {
+		if p.free(port) {
 			p.taken[port] = time.Time{}
 			return port, nil
 		}
@@ -80,6 +81,30 @@ func (p *ports) release(port int) {
 		}
 	}
 	p.taken[port] = now.Add(portRest)
+}
+
+// A port that is asked for again is worth a wait: while no daemon lives nobody
+// tells the gateway of another one. Who has it may only be looking whether it
+// is free, as another runtime on this machine does.
+const (
+	freeLimit = 200 * time.Millisecond
+	freeAgain = 5 * time.Millisecond
+)
+
+// freeSoon is free, after a wait if need be.
+func (p *ports) freeSoon(port int) bool {
+	if p.free(port) {
+		return true
+	}
+	again := time.NewTicker(freeAgain)
+	defer again.Stop()
+	for range freeLimit / freeAgain {
+		<-again.C
+		if p.free(port) {
+			return true
+		}
+	}
+	return false
 }
 
 // free reports whether nobody listens on a port of the loopback. No process is
