@@ -20,13 +20,20 @@ type ports struct {
 	now       func() time.Time
 	low, high int // inclusive
 
-	mu    sync.Mutex
-	next  int
-	taken map[int]time.Time // zero: in use; else when it may be given out again
+	mu       sync.Mutex
+	next     int
+	taken    map[int]grant
+	reserved map[int]bool // of the sockets that were declared last: for others to listen on
+}
+
+// grant is a port that was given out.
+type grant struct {
+	owner string    // project/service
+	until time.Time // when it may be given out again; zero: it is in use
 }
 
 func newPorts(now func() time.Time, nonce string) *ports {
-	p := &ports{now: now, taken: map[int]time.Time{}}
+	p := &ports{now: now, taken: map[int]grant{}}
 	p.low, p.high = privatePorts(firstEphemeral())
 	h := fnv.New32a() // runtimes side by side begin at different places
 	h.Write([]byte(nonce))
@@ -44,25 +51,25 @@ func privatePorts(kernelLow int) (low, high int) {
 	return low, high
 }
 
-// take returns a port on which nothing listens; prefer, when not 0, if it is
-// free: it must be one that this caller took before.
-func (p *ports) take(prefer int) (int, error) {
-	if prefer != 0 && free(prefer) {
-		return prefer, nil
-	}
+// take returns a port for owner on which nothing listens; prefer, when not 0,
+// if it is free: it must be one that this caller took before.
+func (p *ports) take(prefer int, owner string) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if prefer != 0 && !p.reserved[prefer] && free(prefer) {
+		return prefer, nil
+	}
 	now := p.now()
 	for range p.high - p.low + 1 {
 		port := p.next
 		if p.next++; p.next > p.high {
 			p.next = p.low
 		}
-		if until, ok := p.taken[port]; ok && (until.IsZero() || now.Before(until)) {
+		if had, ok := p.taken[port]; p.reserved[port] || ok && !had.over(now) {
 			continue
 		}
 		if free(port) {
-			p.taken[port] = time.Time{}
+			p.taken[port] = grant{owner: owner}
 			return port, nil
 		}
 	}
@@ -74,12 +81,35 @@ func (p *ports) release(port int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.now()
-	for other, until := range p.taken {
-		if !until.IsZero() && !now.Before(until) {
+	for other, had := range p.taken {
+		if had.over(now) {
 			delete(p.taken, other)
 		}
 	}
-	p.taken[port] = now.Add(portRest)
+	p.taken[port] = grant{until: now.Add(portRest)}
+}
+
+// over reports whether a port may be given out again.
+func (g grant) over(now time.Time) bool { return !g.until.IsZero() && !now.Before(g.until) }
+
+// reserve has none of numbers given out from now on, and those before, which
+// are not among them, again. Who was given one of them keeps it: see owner.
+func (p *ports) reserve(numbers map[int]bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.reserved = numbers
+}
+
+// owner returns whose private port it is; "" when it is nobody's.
+func (p *ports) owner(port int) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.taken[port].owner
+}
+
+// privately says that a port is a private one of owner.
+func privately(owner string) string {
+	return "it is a private port of " + owner + ", and a restart of that service frees it"
 }
 
 // free reports whether nobody listens on a port of the loopback. No process is
