@@ -3,7 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
-	"slices"
+	"time"
 
 	"github.com/stead-dev/stead/runtime"
 	"github.com/stead-dev/stead/supervisor"
@@ -29,7 +29,7 @@ func (d *Daemon) order(ctx context.Context, c supervisor.Command) {
 		}
 		spec.Trial = c.Trial
 		spec.Inherited = d.inheritedBy(d.projects[id.Project])
-		d.work.add(c.ID.Name, func() { d.start(ctx, c.ID, spec) })
+		d.work.addAfter(c.ID.Name, d.beforeStart(ctx, spec, time.Now()), func() { d.start(ctx, c.ID, spec) })
 	case supervisor.Build:
 		service := d.projects[c.ID.Project].Services[c.ID.Service]
 		if service.Build == nil {
@@ -44,7 +44,7 @@ func (d *Daemon) order(ctx context.Context, c supervisor.Command) {
 	case supervisor.Stop:
 		d.work.add(c.ID.Name, func() { d.stop(ctx, runtimeID(c.ID), c.Kill) })
 	case supervisor.Route:
-		if l := d.link.Load(); l != nil && slices.Contains(l.description.Capabilities, runtime.CapabilityRoute) {
+		if l := d.link.Load(); l != nil && l.can(runtime.CapabilityRoute) {
 			d.work.add(c.ID.Name, func() { d.route(ctx, runtimeID(c.ID)) })
 		}
 	case supervisor.Signal:

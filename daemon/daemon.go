@@ -81,6 +81,7 @@ type Daemon struct {
 	saved       time.Time // when the last commit was made
 	applied     uint64    // Present.Applied
 	opened      uint64    // Present.Opened
+	opening     opening
 	reports     reports
 	unreachable map[supervisor.Name]supervisor.Cause
 	diagnoses   map[supervisor.Name]diagnosis

@@ -209,22 +209,23 @@ func (o *doors) listen(ctx context.Context, p *Present, changed, due bool) bool 
 	}
 	if l == o.asked && !changed && !(due && o.pause > 0) {
 		if o.opened != p.Applied { // nothing to do is done, too
-			o.opened = p.Applied
-			_ = o.d.tell(ctx, message{ports: &portsChange{o.problems, p.Applied}})
+			o.tell(ctx, l, p)
 		}
 		return false
 	}
-	if l != o.asked || changed {
+	fresh := l != o.asked
+	if fresh || changed {
 		o.pause = 0
 	}
 	o.asked = l
-	statuses, err := l.Listen(ctx, o.table.sockets())
+	statuses, err := l.Listen(ctx, understood(l, o.table.sockets()))
 	if err != nil {
 		if ctx.Err() == nil {
 			o.d.log.Warn("ports were not opened", "err", err)
 		}
 		if o.slower(); errors.Is(err, runtime.Unsupported) {
 			o.pause = 0 // it will not learn it
+			o.tell(ctx, l, p)
 		}
 		return true
 	}
@@ -239,11 +240,25 @@ func (o *doors) listen(ctx context.Context, p *Present, changed, due bool) bool 
 	} else {
 		o.pause = 0
 	}
-	if changed || o.opened != p.Applied || !maps.Equal(o.problems, problems) {
-		o.problems, o.opened = problems, p.Applied
-		_ = o.d.tell(ctx, message{ports: &portsChange{problems, p.Applied}})
+	if fresh || changed || o.opened != p.Applied || !maps.Equal(o.problems, problems) {
+		o.problems = problems
+		o.tell(ctx, l, p)
 	}
 	return true
+}
+
+// tell has the loop know what l has been asked for, and what came of it.
+func (o *doors) tell(ctx context.Context, l *link, p *Present) {
+	o.opened = p.Applied
+	_ = o.d.tell(ctx, message{ports: &portsChange{o.problems, p.Applied, l}})
+}
+
+// understood leaves out what an older runtime would take for another thing.
+func understood(l *link, sockets []runtime.Socket) []runtime.Socket {
+	if l.can(runtime.CapabilityReserve) {
+		return sockets
+	}
+	return slices.DeleteFunc(sockets, func(s runtime.Socket) bool { return s.Reserve })
 }
 
 func (o *doors) slower() { o.pause = min(max(listenSoon, 2*o.pause), listenSeldom) }
@@ -256,6 +271,7 @@ const CausePort supervisor.CauseKind = "port"
 type portsChange struct {
 	problems map[supervisor.Name]supervisor.Cause
 	applied  uint64
+	link     *link // the runtime that was asked
 }
 
 // openLimit bounds how long a request waits for ports. A runtime that is away

@@ -93,7 +93,7 @@ func (g *fakeGates) route(number uint64, service string) Route {
 // newGatedHome has services whose ports a gateway holds.
 func newGatedHome(t *testing.T, services ...Service) (*home, *fakeGates) {
 	gates := &fakeGates{tables: map[uint64]map[string]Route{}, report: map[uint64]func(GatewayReport){}}
-	h := &home{t: t, store: newMemory(), runtime: fake.New(fake.Options{Capabilities: []string{runtime.CapabilitySockets}}), boot: "boot 1"}
+	h := &home{t: t, store: newMemory(), runtime: fake.New(fake.Options{Capabilities: []string{runtime.CapabilitySockets, runtime.CapabilityReserve}}), boot: "boot 1"}
 	gateway := service("gateway")
 	gateway.Spec.ID.Project = gatewayName.Project
 	gateway.Plan.Reload, gateway.Plan.Revision = supervisor.ReloadOverlap, gateway.Spec.Hash()
@@ -115,13 +115,16 @@ func published(number int) func(*Service) {
 	}
 }
 
+// sockets are the addresses that were declared last to be listened on.
 func (h *home) sockets() []string {
 	var addresses []string
 	for _, c := range h.runtime.Calls() {
 		if c.Method == "Listen" {
 			addresses = nil
 			for _, s := range c.Sockets {
-				addresses = append(addresses, s.Address)
+				if !s.Reserve {
+					addresses = append(addresses, s.Address)
+				}
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/stead-dev/stead/runtime"
@@ -34,6 +35,10 @@ type Connector func(ctx context.Context) (Link, error)
 type link struct {
 	Link
 	description runtime.Description
+}
+
+func (l *link) can(capability string) bool {
+	return slices.Contains(l.description.Capabilities, capability)
 }
 
 // The delays between attempts to reach the runtime. It is on this machine and

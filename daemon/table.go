@@ -3,8 +3,11 @@ package daemon
 import (
 	"cmp"
 	"maps"
+	"math"
+	"net"
 	"reflect"
 	"slices"
+	"strconv"
 
 	"github.com/stead-dev/stead/runtime"
 	"github.com/stead-dev/stead/supervisor"
@@ -19,6 +22,7 @@ type table struct {
 	callable int // routes whose callers are served, or wake what serves them
 	bound    map[supervisor.Name][]runtime.Socket
 	orphans  map[supervisor.Name][]Door // published by services whose manifest was lost
+	numbers  []int                      // numbersOf the projects, sorted
 }
 
 // seen is what a service's route was derived from.
@@ -28,7 +32,7 @@ type seen struct {
 }
 
 func newTable() table {
-	return table{seen: map[supervisor.Name]seen{}, routes: map[supervisor.Name]Route{}, bound: map[supervisor.Name][]runtime.Socket{}, orphans: map[supervisor.Name][]Door{}}
+	return table{applied: math.MaxUint64, seen: map[supervisor.Name]seen{}, routes: map[supervisor.Name]Route{}, bound: map[supervisor.Name][]runtime.Socket{}, orphans: map[supervisor.Name][]Door{}}
 }
 
 // update returns what is different from the present before, and whether other
@@ -36,6 +40,11 @@ func newTable() table {
 func (t *table) update(p *Present) (changes RouteChanges, sockets bool) {
 	again := p.Applied != t.applied
 	t.applied = p.Applied
+	if again {
+		now := slices.Sorted(maps.Keys(numbersOf(p.Projects)))
+		sockets = !slices.Equal(t.numbers, now)
+		t.numbers = now
+	}
 	for name, s := range p.State.Services {
 		now := seen{service: s}
 		if d := p.Diagnostics[name]; len(d) > 0 {
@@ -115,7 +124,8 @@ func (t *table) all() RouteChanges {
 	return RouteChanges{Set: slices.Collect(maps.Values(t.routes))}
 }
 
-// sockets are all that are wanted, each address once.
+// sockets are all that are wanted, each address once, and the numbers that
+// nobody is to be given besides.
 func (t *table) sockets() []runtime.Socket {
 	var all []runtime.Socket
 	for _, some := range t.bound {
@@ -124,7 +134,14 @@ func (t *table) sockets() []runtime.Socket {
 	slices.SortFunc(all, func(a, b runtime.Socket) int {
 		return cmp.Or(cmp.Compare(a.Address, b.Address), cmp.Compare(a.Name, b.Name))
 	})
-	return slices.CompactFunc(all, func(a, b runtime.Socket) bool { return a.Address == b.Address })
+	all = slices.CompactFunc(all, func(a, b runtime.Socket) bool { return a.Address == b.Address })
+	bound := map[string]bool{}
+	for _, s := range all {
+		_, number, _ := net.SplitHostPort(s.Address)
+		bound[number] = true
+	}
+	rest := slices.DeleteFunc(slices.Clone(t.numbers), func(number int) bool { return bound[strconv.Itoa(number)] })
+	return append(all, reservations(rest)...)
 }
 
 // owner finds whose a socket is.

@@ -65,6 +65,9 @@ func (d *Daemon) turn(ctx context.Context, batch []message) {
 	d.deferred = nil
 	if dr.batch.Projects != nil {
 		d.applied++
+		if l := d.link.Load(); newNumbers(d.projects, dr.projects) {
+			d.opens(l, dr.now)
+		}
 	}
 	d.state, d.projects, d.lost = next, dr.projects, dr.lost
 	d.specs = with(d.specs, dr.batch.Specs)
@@ -151,6 +154,7 @@ func (d *Daemon) apply(dr *draft, m message) {
 		d.takeUnbuilt(dr, *m.unbuilt)
 	case m.ports != nil:
 		d.unreachable, d.opened = m.ports.problems, m.ports.applied
+		d.declared(m.ports.link, m.ports.applied)
 		dr.opened = true
 	case m.link != nil && m.link.attached:
 		dr.lost, dr.forgot = "", 0

@@ -47,7 +47,9 @@ type Runtime interface {
 	// Listen declares all sockets that are wanted from now on: new ones are
 	// bound, those that are not named are closed as soon as no generation
 	// that has not ended was given them by Spec.Sockets, and the rest stays
-	// the very same, whatever was declared before and by whom. The answer has
+	// the very same, whatever was declared before and by whom. From then on no
+	// number of theirs is given out as a private port; a socket whose number
+	// was before is refused until that one is forgotten. The answer has
 	// one status for each of sockets, in their order; what cannot be bound is
 	// tried again by the next Listen and not before.
 	Listen(ctx context.Context, sockets []Socket) ([]SocketStatus, error)
@@ -115,6 +117,7 @@ const (
 	CapabilityTerminal = "terminal" // attach and exec
 	CapabilityCgroup   = "cgroup"   // whole trees are ended by cgroup.kill
 	CapabilitySockets  = "sockets"  // Listen, Spec.Sockets and Signal
+	CapabilityReserve  = "reserve"  // Socket.Reserve
 	CapabilityInspect  = "inspect"  // Inspect knows whether an instance is halted
 	CapabilityConnect  = "connect"  // Connect
 	CapabilityStats    = "stats"    // Stats

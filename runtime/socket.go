@@ -10,13 +10,18 @@ package runtime
 // no two sockets have the same one, since runtime/sockets fetches by it
 // ("shop/web/http", "shop/web/http/6"); in Spec.Sockets it is what the service
 // reads in LISTEN_FDNAMES, where both families may well be called "http".
+//
+// With Reserve nothing is bound, and the name is of no account: a service will
+// listen there by itself, and the runtime gives the number to nobody as a
+// private port. It takes CapabilityReserve: without it a runtime would bind it.
 type Socket struct {
 	Name    string
 	Address string
+	Reserve bool `json:",omitempty"` // the hash of a Spec stays what it was
 }
 
 // SocketStatus is what became of one Socket of a Listen. Without an Error it
-// listens.
+// listens, or is reserved, whoever listens there.
 type SocketStatus struct {
 	Socket Socket
 	Error  string // why it does not listen, in words for the user

@@ -150,7 +150,10 @@ func (k *keeper) vacant(ports map[string]int) error {
 	if k.privatePort(probe.Port) || k.givenPort(port) || !taken(context.Background(), port) {
 		return nil
 	}
-	if who := holder(func(a netip.AddrPort) bool { return int(a.Port()) == port }); who != "" {
+	if owner := k.r.ports.owner(port); owner != "" {
+		return fmt.Errorf("port %d is already taken: %s", port, privately(owner))
+	}
+	for _, who := range holders(func(a netip.AddrPort) bool { return int(a.Port()) == port }) {
 		return fmt.Errorf("port %d is already taken by %s", port, who)
 	}
 	return fmt.Errorf("port %d is already taken", port)

@@ -249,7 +249,7 @@ func (k *keeper) takePorts(replica int) (map[string]int, error) {
 			continue
 		}
 		old := numbers[p.Name]
-		port, err := k.r.ports.take(old)
+		port, err := k.r.ports.take(old, k.owner())
 		if err != nil {
 			return nil, err
 		}
@@ -260,6 +260,9 @@ func (k *keeper) takePorts(replica int) (map[string]int, error) {
 	}
 	return numbers, nil
 }
+
+// owner is whose private ports they are, in words for the user.
+func (k *keeper) owner() string { return k.spec.ID.Project + "/" + k.spec.ID.Service }
 
 // releasePorts is called when the generation is forgotten, after its end: until
 // then whoever was not told of that may still send somebody to its ports.

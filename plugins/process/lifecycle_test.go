@@ -175,7 +175,7 @@ func (b *bench) portsTaken(list []int) int {
 	defer b.ports.mu.Unlock()
 	count := 0
 	for _, port := range list {
-		if until, ok := b.ports.taken[port]; ok && until.IsZero() {
+		if had, ok := b.ports.taken[port]; ok && had.until.IsZero() {
 			count++
 		}
 	}
@@ -186,20 +186,20 @@ func TestPortsRest(t *testing.T) {
 	now := time.Unix(1e9, 0)
 	p := newPorts(func() time.Time { return now }, "x")
 	p.low, p.high = p.next, p.next
-	port, err := p.take(0)
+	port, err := p.take(0, "shop/web")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.take(0); err == nil {
+	if _, err := p.take(0, "shop/web"); err == nil {
 		t.Error("given out twice")
 	}
 	p.release(port)
 	now = now.Add(portRest - 1)
-	if _, err := p.take(0); err == nil {
+	if _, err := p.take(0, "shop/web"); err == nil {
 		t.Error("given out again too early")
 	}
 	now = now.Add(1)
-	if _, err := p.take(0); err != nil {
+	if _, err := p.take(0, "shop/web"); err != nil {
 		t.Error(err)
 	}
 }
@@ -209,7 +209,7 @@ func TestPortsRest(t *testing.T) {
 // looked for it.
 func TestARestartKeepsItsPortWhenSomebodyHasLookedAtIt(t *testing.T) {
 	p := newPorts(time.Now, "x")
-	port, err := p.take(0)
+	port, err := p.take(0, "shop/web")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +218,7 @@ func TestARestartKeepsItsPortWhenSomebodyHasLookedAtIt(t *testing.T) {
 		looks++
 		return looks > 3
 	}
-	if again, err := p.take(port); again != port || err != nil {
+	if again, err := p.take(port, "shop/web"); again != port || err != nil {
 		t.Errorf("port %d, and then %d, %v", port, again, err)
 	}
 }
@@ -394,7 +394,7 @@ func TestTriedPortsAreNotHeldByForks(t *testing.T) {
 			return
 		default:
 		}
-		port, err := p.take(0)
+		port, err := p.take(0, "shop/web")
 		if err != nil {
 			t.Fatal(err)
 		}

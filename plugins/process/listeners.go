@@ -20,6 +20,9 @@ import (
 // listeners are the sockets that listen for services and for the gateway. They
 // are bound once; whoever accepts has a duplicate.
 type listeners struct {
+	private *ports                                                            // that are not to be listened on for anybody else
+	look    func(matches func(netip.AddrPort) bool) map[netip.AddrPort]string // holders, but for tests
+
 	mu    sync.Mutex
 	bound map[netip.AddrPort]*boundSocket
 
@@ -38,34 +41,86 @@ type boundSocket struct {
 	lent    bool                // had from a lender, and nothing has been declared since
 }
 
-func newListeners() *listeners {
-	return &listeners{bound: map[netip.AddrPort]*boundSocket{}, named: map[string]*boundSocket{}}
+func newListeners(private *ports) *listeners {
+	return &listeners{private: private, look: holders, bound: map[netip.AddrPort]*boundSocket{}, named: map[string]*boundSocket{}}
 }
 
 // declare makes sockets the set that is wanted.
 func (l *listeners) declare(sockets []runtime.Socket) []runtime.SocketStatus {
+	statuses, held := l.bindAll(sockets)
+	l.blame(statuses, held)
+	return statuses
+}
+
+// bindAll is declare, but for who has those addresses that somebody else
+// holds: those it returns, by their place in sockets.
+func (l *listeners) bindAll(sockets []runtime.Socket) (statuses []runtime.SocketStatus, held map[int]netip.AddrPort) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.private.reserve(numbers(sockets)) // first: what is free now may be given out before it is bound
 	wanted, refused := l.sort(sockets)
 	for _, one := range l.bound {
 		one.name, one.lent = wanted[one.address], false
 	}
 	l.closeUnused() // first: one of the new ones may need its place
 	l.named, l.absent = map[string]*boundSocket{}, map[netip.AddrPort]bool{}
-	statuses := make([]runtime.SocketStatus, len(sockets))
+	statuses, held = make([]runtime.SocketStatus, len(sockets)), map[int]netip.AddrPort{}
 	for i, s := range sockets {
 		statuses[i] = runtime.SocketStatus{Socket: s}
+		if s.Reserve && refused[i] == nil {
+			continue
+		}
 		one, err := l.open(s, refused[i])
 		if err != nil {
 			statuses[i].Error, statuses[i].Hint, statuses[i].Absent = err.Error(), runtime.Hint(err), isNoRoute(err)
-			if address, err := socketAddress(s); err == nil && statuses[i].Absent {
+			address, _ := socketAddress(s)
+			if statuses[i].Absent {
 				l.absent[address] = true
+			}
+			if errors.Is(err, errHeld) {
+				held[i] = address
 			}
 			continue
 		}
 		l.named[s.Name] = one
 	}
-	return statuses
+	return statuses, held
+}
+
+// blame adds to statuses who has the addresses that were held. mu is not held:
+// looking takes long.
+func (l *listeners) blame(statuses []runtime.SocketStatus, held map[int]netip.AddrPort) {
+	if len(held) == 0 {
+		return
+	}
+	ports := map[uint16]bool{}
+	for _, address := range held {
+		ports[address.Port()] = true
+	}
+	found := l.look(func(other netip.AddrPort) bool { return ports[other.Port()] })
+	byPort := map[uint16][]netip.AddrPort{}
+	for other := range found {
+		byPort[other.Port()] = append(byPort[other.Port()], other)
+	}
+	for i, address := range held {
+		for _, other := range byPort[address.Port()] {
+			if conflicts(address, other) {
+				statuses[i].Error += " by " + found[other]
+				break
+			}
+		}
+	}
+}
+
+// numbers are those of all addresses.
+func numbers(sockets []runtime.Socket) map[int]bool {
+	all := make(map[int]bool, len(sockets))
+	for _, s := range sockets {
+		if address, err := socketAddress(s); err == nil {
+			all[int(address.Port())] = true
+		}
+	}
+	return all
 }
 
 // sort returns the addresses of sockets with their names, and what is wrong
@@ -76,7 +131,7 @@ func (l *listeners) sort(sockets []runtime.Socket) (wanted map[netip.AddrPort]st
 	for i, s := range sockets {
 		address, err := socketAddress(s)
 		switch other := wanted[address]; {
-		case err != nil:
+		case err != nil || s.Reserve:
 		case other != "" && other != s.Name:
 			err = fmt.Errorf("%s is wanted twice: for %s and for %s", address, other, s.Name)
 		case other == "" && names[s.Name]:
@@ -99,6 +154,10 @@ func (l *listeners) open(s runtime.Socket, refused error) (*boundSocket, error) 
 	}
 	if one := l.bound[address]; one != nil {
 		return one, nil
+	}
+	if owner := l.private.owner(int(address.Port())); owner != "" { // also where it does not listen yet
+		err := fmt.Errorf("%s is already taken by stead itself: %s", address, privately(owner))
+		return nil, runtime.WithHint(err, "restart that service, or choose another port")
 	}
 	fd, err := bind(address)
 	if err != nil {
@@ -205,6 +264,9 @@ func (l *listeners) close() {
 	l.closeUnused()
 }
 
+// errHeld is why an address cannot be had that somebody else listens on.
+var errHeld = errors.New("is already taken")
+
 // explain says why address cannot be had. The caller holds mu.
 func (l *listeners) explain(address netip.AddrPort, err error) error {
 	switch {
@@ -214,11 +276,7 @@ func (l *listeners) explain(address netip.AddrPort, err error) error {
 				return fmt.Errorf("%s is already taken by stead itself, for %s", address, cmp.Or(one.name, "a service that runs with "+one.address.String()))
 			}
 		}
-		err = fmt.Errorf("%s is already taken", address)
-		if who := holder(func(other netip.AddrPort) bool { return conflicts(address, other) }); who != "" {
-			err = fmt.Errorf("%w by %s", err, who)
-		}
-		return runtime.WithHint(err, "end that process, or choose another port")
+		return runtime.WithHint(fmt.Errorf("%s %w", address, errHeld), "end that process, or choose another port")
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
 		err = fmt.Errorf("permission denied: ports below 1024 are for root, and port %d is one", address.Port())
 		return runtime.WithHint(err, lowPortHint)

@@ -244,7 +244,7 @@ func TestAddressThatIsNotThere(t *testing.T) {
 }
 
 func TestDeniedPortIsExplained(t *testing.T) {
-	l := newListeners()
+	l := newListeners(newPorts(time.Now, t.Name()))
 	address, err := socketAddress(runtime.Socket{Name: "web", Address: "127.0.0.1:80"})
 	if err != nil {
 		t.Fatal(err)

@@ -21,13 +21,20 @@ type ports struct {
 	free      func(port int) bool
 	low, high int // inclusive
 
-	mu    sync.Mutex
-	next  int
-	taken map[int]time.Time // zero: in use; else when it may be given out again
+	mu       sync.Mutex
+	next     int
+	taken    map[int]grant
+	reserved map[int]bool // of the sockets that were declared last: for others to listen on
+}
+
+// grant is a port that was given out.
+type grant struct {
+	owner string    // project/service
+	until time.Time // when it may be given out again; zero: it is in use
 }
 
 func newPorts(now func() time.Time, nonce string) *ports {
-	p := &ports{now: now, free: free, taken: map[int]time.Time{}}
+	p := &ports{now: now, free: free, taken: map[int]grant{}}
 	p.low, p.high = privatePorts(firstEphemeral())
 	h := fnv.New32a() // runtimes side by side begin at different places
 	h.Write([]byte(nonce))
@@ -45,10 +52,10 @@ func privatePorts(kernelLow int) (low, high int) {
 	return low, high
 }
 
-// take returns a port on which nothing listens; prefer, when not 0, if it is
-// free: it must be one that this caller took before.
-func (p *ports) take(prefer int) (int, error) {
-	if prefer != 0 && p.freeSoon(prefer) {
+// take returns a port for owner on which nothing listens; prefer, when not 0,
+// if it is free: it must be one that this caller took before.
+func (p *ports) take(prefer int, owner string) (int, error) {
+	if prefer != 0 && !p.isReserved(prefer) && p.freeSoon(prefer) {
 		return prefer, nil
 	}
 	p.mu.Lock()
@@ -59,11 +66,11 @@ func (p *ports) take(prefer int) (int, error) {
 		if p.next++; p.next > p.high {
 			p.next = p.low
 		}
-		if until, ok := p.taken[port]; ok && (until.IsZero() || now.Before(until)) {
+		if had, ok := p.taken[port]; p.reserved[port] || ok && !had.over(now) {
 			continue
 		}
 		if p.free(port) {
-			p.taken[port] = time.Time{}
+			p.taken[port] = grant{owner: owner}
 			return port, nil
 		}
 	}
@@ -75,12 +82,41 @@ func (p *ports) release(port int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.now()
-	for other, until := range p.taken {
-		if !until.IsZero() && !now.Before(until) {
+	for other, had := range p.taken {
+		if had.over(now) {
 			delete(p.taken, other)
 		}
 	}
-	p.taken[port] = now.Add(portRest)
+	p.taken[port] = grant{until: now.Add(portRest)}
+}
+
+// over reports whether a port may be given out again.
+func (g grant) over(now time.Time) bool { return !g.until.IsZero() && !now.Before(g.until) }
+
+// reserve has none of numbers given out from now on, and those before, which
+// are not among them, again. Who was given one of them keeps it: see owner.
+func (p *ports) reserve(numbers map[int]bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.reserved = numbers
+}
+
+func (p *ports) isReserved(port int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.reserved[port]
+}
+
+// owner returns whose private port it is; "" when it is nobody's.
+func (p *ports) owner(port int) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.taken[port].owner
+}
+
+// privately says that a port is a private one of owner.
+func privately(owner string) string {
+	return "it is a private port of " + owner + ", and a restart of that service frees it"
 }
 
 // A port that is asked for again is worth a wait: while no daemon lives nobody

@@ -24,17 +24,26 @@ func firstEphemeral() int {
 	return 32768
 }
 
-// holder says who listens where matches wants to know: "pid 123 (postgres)", or
-// "" when that cannot be seen, as with processes of other users.
-func holder(matches func(netip.AddrPort) bool) string {
-	sockets := listening(matches)
+// holders says who listens at the addresses that match: "pid 123 (postgres)".
+// What cannot be seen, as with processes of other users, is left out. It looks
+// at all that any process has open, which takes long: once for all addresses.
+func holders(matches func(netip.AddrPort) bool) map[netip.AddrPort]string {
+	sockets, found := listening(matches), map[netip.AddrPort]string{}
 	if len(sockets) == 0 {
-		return ""
+		return nil
 	}
-	found := ""
+	wanted := map[netip.AddrPort]bool{} // several sockets may share one
+	for _, address := range sockets {
+		wanted[address] = true
+	}
 	_ = eachProcess(func(pid int) {
-		if found == "" && len(held(pid, sockets)) > 0 {
-			found = fmt.Sprintf("pid %d (%s)", pid, programName(pid))
+		if len(found) == len(wanted) {
+			return
+		}
+		for _, address := range held(pid, sockets) {
+			if found[address] == "" {
+				found[address] = fmt.Sprintf("pid %d (%s)", pid, programName(pid))
+			}
 		}
 	})
 	return found

@@ -142,14 +142,14 @@ func New(o Options) (*Runtime, error) {
 	}
 	r := &Runtime{
 		options: o, log: o.Log, now: o.Now, null: null,
-		journal:   journal.New(o.Now),
-		ports:     newPorts(o.Now, o.Nonce),
-		listeners: newListeners(),
-		done:      make(chan struct{}),
-		keepers:   map[runtime.ID]*keeper{},
-		lost:      map[runtime.ID]string{},
-		sessions:  map[*runSession]struct{}{},
+		journal:  journal.New(o.Now),
+		ports:    newPorts(o.Now, o.Nonce),
+		done:     make(chan struct{}),
+		keepers:  map[runtime.ID]*keeper{},
+		lost:     map[runtime.ID]string{},
+		sessions: map[*runSession]struct{}{},
 	}
+	r.listeners = newListeners(r.ports)
 	closeOnExec(3) // what our own parent left open is not for services
 	if err := r.inherit(); err != nil {
 		r.listeners.close()
@@ -234,7 +234,7 @@ func (r *Runtime) Describe(_ context.Context, version int) (runtime.Description,
 	}
 	d := runtime.Description{
 		Name: "process", Version: version, Build: r.options.Build, PID: os.Getpid(), Nonce: r.options.Nonce,
-		Capabilities: []string{runtime.CapabilityTerminal, runtime.CapabilitySockets, runtime.CapabilityConnect}, Goroutines: goruntime.NumGoroutine(),
+		Capabilities: []string{runtime.CapabilityTerminal, runtime.CapabilitySockets, runtime.CapabilityReserve, runtime.CapabilityConnect}, Goroutines: goruntime.NumGoroutine(),
 	}
 	if inspects {
 		d.Capabilities = append(d.Capabilities, runtime.CapabilityInspect)

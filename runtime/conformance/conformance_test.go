@@ -78,7 +78,7 @@ func script(spec runtime.Spec, instance runtime.InstanceID) fake.Act {
 	return act
 }
 
-var options = fake.Options{Script: script, Capabilities: []string{runtime.CapabilitySockets, runtime.CapabilityInspect, runtime.CapabilityConnect, runtime.CapabilityStats}}
+var options = fake.Options{Script: script, Capabilities: []string{runtime.CapabilitySockets, runtime.CapabilityReserve, runtime.CapabilityInspect, runtime.CapabilityConnect, runtime.CapabilityStats}}
 
 func verbs(args ...string) []string { return args }
 

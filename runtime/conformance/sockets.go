@@ -16,6 +16,7 @@ var socketCases = []testCase{
 	{name: "SocketsOutliveGenerations", run: socketsOutliveGenerations, needs: runtime.CapabilitySockets, processes: true},
 	{name: "SocketsAreClosed", run: socketsAreClosed, needs: runtime.CapabilitySockets, processes: true},
 	{name: "SocketIsTaken", run: socketIsTaken, needs: runtime.CapabilitySockets, processes: true},
+	{name: "ReservedIsNotBound", run: reservedIsNotBound, needs: runtime.CapabilityReserve},
 	{name: "SignalErrors", run: signalErrors, needs: runtime.CapabilitySockets},
 	{name: "SignalArrives", run: signalArrives, needs: runtime.CapabilitySockets, processes: true},
 }
@@ -169,6 +170,29 @@ func socketIsTaken(t *testing.T, s *suite) {
 	if status := s.declare(t, socket)[0]; status.Error != "" {
 		t.Errorf("when it is free: %+v", status)
 	}
+}
+
+// What is reserved is for somebody else to listen on, and is no socket to give.
+func reservedIsNotBound(t *testing.T, s *suite) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	reserved := runtime.Socket{Name: "shop/db/5432", Address: l.Addr().String(), Reserve: true}
+	good := s.listen(t, "shop/web/http", reserved)
+	for _, status := range s.declare(t, reserved, good, runtime.Socket{Name: good.Name, Address: "127.0.0.1:1", Reserve: true}) {
+		if status.Error != "" || status.Absent {
+			t.Errorf("%+v", status)
+		}
+	}
+	if status := s.declare(t, runtime.Socket{Name: "bad", Address: "127.0.0.1", Reserve: true})[0]; status.Error == "" {
+		t.Error("what is no address was reserved")
+	}
+	spec := s.spec("web", "accept", "hello")
+	spec.Sockets = []runtime.Socket{{Name: "http", Address: reserved.Address}}
+	_, err = s.rt.Start(t.Context(), spec)
+	wantClass(t, "a socket that is only reserved", err, runtime.Unavailable)
 }
 
 func signalErrors(t *testing.T, s *suite) {

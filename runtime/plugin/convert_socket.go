@@ -6,11 +6,11 @@ import (
 )
 
 func socketToProto(s runtime.Socket) *runtimepb.Socket {
-	return &runtimepb.Socket{Name: []byte(s.Name), Address: text(s.Address)}
+	return &runtimepb.Socket{Name: []byte(s.Name), Address: text(s.Address), Reserve: s.Reserve}
 }
 
 func socketFromProto(p *runtimepb.Socket) runtime.Socket {
-	return runtime.Socket{Name: string(p.GetName()), Address: p.GetAddress()}
+	return runtime.Socket{Name: string(p.GetName()), Address: p.GetAddress(), Reserve: p.GetReserve()}
 }
 
 func socketsToProto(list []runtime.Socket) []*runtimepb.Socket {

@@ -2725,6 +2725,7 @@ type Socket struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          []byte                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	Address       string                 `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
+	Reserve       bool                   `protobuf:"varint,3,opt,name=reserve,proto3" json:"reserve,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2771,6 +2772,13 @@ func (x *Socket) GetAddress() string {
 		return x.Address
 	}
 	return ""
+}
+
+func (x *Socket) GetReserve() bool {
+	if x != nil {
+		return x.Reserve
+	}
+	return false
 }
 
 type ListenRequest struct {
@@ -3985,10 +3993,11 @@ const file_runtime_runtimepb_runtime_proto_rawDesc = "" +
 	"\x10TerminalResponse\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\fR\x04data\x120\n" +
 	"\x06stream\x18\x02 \x01(\x0e2\x18.stead.runtime.v1.StreamR\x06stream\x12*\n" +
-	"\x04exit\x18\x03 \x01(\v2\x16.stead.runtime.v1.ExitR\x04exit\"6\n" +
+	"\x04exit\x18\x03 \x01(\v2\x16.stead.runtime.v1.ExitR\x04exit\"P\n" +
 	"\x06Socket\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\fR\x04name\x12\x18\n" +
-	"\aaddress\x18\x02 \x01(\tR\aaddress\"C\n" +
+	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x18\n" +
+	"\areserve\x18\x03 \x01(\bR\areserve\"C\n" +
 	"\rListenRequest\x122\n" +
 	"\asockets\x18\x01 \x03(\v2\x18.stead.runtime.v1.SocketR\asockets\"J\n" +
 	"\x0eListenResponse\x128\n" +

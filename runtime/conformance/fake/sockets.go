@@ -34,6 +34,8 @@ func (r *Runtime) Listen(ctx context.Context, sockets []runtime.Socket) ([]runti
 			statuses[i].Socket = s
 		case err != nil || address.Port() == 0:
 			statuses[i].Error, statuses[i].Hint = fmt.Sprintf("%q is not an IP address and a port", s.Address), "write 127.0.0.1:9001"
+		case s.Reserve:
+			continue
 		case names[s.Name] || s.Name == "":
 			statuses[i].Error = fmt.Sprintf("the name %q is used twice, or empty", s.Name)
 		default:
