@@ -154,7 +154,7 @@ func TestDoorsThatDoNotOpenHoldNoStartForLong(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h, slow := slowHome(t, never, c.capabilities,
 					service("a", published(9001)), service("b", published(9002), needs("a")), service("c", published(9003), needs("b")))
-				go h.up()
+				go func() { _, _ = h.Up(context.Background(), UpRequest{}) }() // waits for the doors itself
 				h.eventually("all is up", readyAt("c", 1))
 				if at := slow.when(t, "start c/1"); at > c.most {
 					t.Errorf("the last was started after %v, want %v", at, c.most)

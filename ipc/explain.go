@@ -173,6 +173,7 @@ func orUnknown(text string) string {
 
 // hints say what to do about a cause, by words in it; the first that fits.
 var hints = []struct{ word, hint string }{
+	{"a restart of that service frees it", "`stead restart` that service in its project, or give %s another port (`auto` finds a free one)"},
 	{"already taken by", "stop that program, or give %s another port (`auto` finds a free one)"},
 	{"already taken", "find who listens there, or give %s another port (`auto` finds a free one)"},
 	{"not found in PATH", "install it, write its path, or see the PATH that %s has: stead exec %s -- env"},

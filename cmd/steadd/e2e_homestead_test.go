@@ -104,6 +104,7 @@ type present struct {
 	Instances         []struct {
 		PID           int
 		Phase, Halted string
+		Endpoints     map[string]string
 	}
 }
 

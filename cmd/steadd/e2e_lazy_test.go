@@ -188,6 +188,30 @@ services:
 	h.ok("up", "-d")
 }
 
+// A port that is another service's private one is said to be that, and free
+// when that service was restarted.
+func TestPortsThatArePrivate(t *testing.T) {
+	const web = "services:\n  web: {command: service -listen, ports: {http: auto}}\n"
+	h := newHomestead(t, web)
+	h.ok("up", "-d")
+	_, private, err := net.SplitHostPort(h.status()["web"].Instances[0].Endpoints["http"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.write("stead.yaml", web+"  db: {command: service -listen, ports: {http: "+private+"}}\n")
+	if out, code := h.stead("up", "-d"); code != 4 || !strings.Contains(out, "it is a private port of ") {
+		t.Errorf("up ended with %d:\n%s", code, out)
+	}
+	if out := h.ok("why", "db"); !strings.Contains(out, "/web, and a restart of that service frees it") || !strings.Contains(out, "`stead restart` that service") {
+		t.Errorf("why: %s", out)
+	}
+	h.ok("restart", "web")
+	h.until("db is called", patience, func() bool {
+		answer, err := ask(newClient(), "http://127.0.0.1:"+private+"/")
+		return err == nil && strings.Contains(answer, "/db/")
+	})
+}
+
 func listen(t *testing.T) net.Listener {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
