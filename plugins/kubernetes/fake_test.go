@@ -3,6 +3,7 @@ package kubernetes
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -60,12 +61,13 @@ func imageSpec() runtime.Spec {
 	return spec
 }
 
-// writes are the verbs and resources that were written, without dry runs.
+// writes are the verbs and resources that were written, without dry runs and
+// without the lease.
 func writes(c *fake.Clientset) string {
 	var list []string
 	for _, a := range c.Actions() {
-		switch a.GetVerb() {
-		case "get", "list", "watch":
+		switch {
+		case a.GetResource().Resource == "leases", slices.Contains([]string{"get", "list", "watch"}, a.GetVerb()):
 		default:
 			list = append(list, a.GetVerb()+" "+a.GetResource().Resource)
 		}
