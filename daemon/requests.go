@@ -162,8 +162,10 @@ func (d *Daemon) alone(ctx context.Context) (release func(), err error) {
 
 // Want commits that services are to be up or down.
 func (d *Daemon) Want(ctx context.Context, wanted []supervisor.Name, up bool) error {
-	if err := d.lead(ctx, false); err != nil {
-		return err
+	if len(wanted) > 0 {
+		if err := d.lead(ctx, false); err != nil {
+			return err
+		}
 	}
 	return d.submit(ctx, func(dr *draft) error {
 		dr.events = append(dr.events, supervisor.Wanted{Names: wanted, Up: up})
