@@ -31,6 +31,9 @@ func onFake(t *testing.T, objects ...k8sruntime.Object) (*Runtime, *fake.Clients
 		t.Fatal(err)
 	}
 	t.Cleanup(r.Close)
+	if err := r.cluster.wait(t.Context()); err != nil { // informers ask no more: reactors may be changed
+		t.Fatal(err)
+	}
 	return r, c
 }
 
