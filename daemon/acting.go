@@ -25,6 +25,9 @@ const lingerFor = 500 * time.Millisecond
 // when the one before is not over.
 func (o *saves) tell(ctx context.Context, names []supervisor.Name, text string) {
 	p := o.d.Present()
+	if p.State.Observing {
+		return // another daemon drives: a save here is none of its business
+	}
 	for _, name := range names {
 		if s := p.State.Service(name); s.Want.Up && !s.Asleep {
 			before, is := o.acting[name]

@@ -152,6 +152,9 @@ func (d *Daemon) route(ctx context.Context, id runtime.ID) {
 	if l := d.link.Load(); l != nil {
 		if err := l.Route(ctx, id); err != nil && ctx.Err() == nil {
 			d.log.Warn("a route was refused", "service", id.Service, "gen", id.Number, "err", err)
+			_ = d.tell(ctx, message{note: &Event{
+				Project: id.Project, Service: id.Service, Generation: id.Number, Kind: EventDaemon, Text: "callers are not led to it: " + err.Error(),
+			}})
 		}
 	}
 }

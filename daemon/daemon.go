@@ -66,8 +66,9 @@ type Daemon struct {
 	applying chan struct{} // of capacity 1, full while a manifest is read and applied: two at once could take one port
 	stopped  chan struct{} // closed by a Stop request that was carried out
 	stopOnce sync.Once
-	shut     atomic.Bool   // the runtime was told to end: no new one is wanted
-	ended    chan struct{} // closed when Run takes no more requests
+	again    atomic.Pointer[context.CancelCauseFunc] // has the runtime attached anew, while it is attached
+	shut     atomic.Bool                             // the runtime was told to end: no new one is wanted
+	ended    chan struct{}                           // closed when Run takes no more requests
 
 	// The rest belongs to Run's goroutine.
 	state       supervisor.State
@@ -93,6 +94,7 @@ type Daemon struct {
 	unsaved     Batch                      // transitions, and what follows from facts: committed later, see commit
 	boot        string                     // to be committed once
 	lost        string                     // why the runtime cannot be reached
+	driver      *runtime.Driver            // who may change what runs there; nil: we
 	broken      string                     // why the state cannot be written
 	problem     string                     // Options.Problem
 	work        *queue

@@ -123,6 +123,7 @@ type home struct {
 	files   *fakeWatcher
 	gates   *Gateways
 	through func(fakeLink) Link // nil: as it is
+	where   string              // the environment; empty: Local
 
 	diagnosing func(Output) Diagnoser
 
@@ -160,7 +161,7 @@ func (h *home) start() {
 		watcher = h.files
 	}
 	h.Daemon = New(Options{
-		Watcher: watcher, Inputter: fakeInputter{}, Gateways: h.gates,
+		Environment: h.where, Watcher: watcher, Inputter: fakeInputter{}, Gateways: h.gates,
 		Store: h.store, Restored: h.store.restored(), Limit: 4, Boot: h.boot, Problem: h.problem, Diagnose: h.diagnosing,
 		Connect: func(context.Context) (Link, error) { return to, nil },
 		Load: func(_ context.Context, req LoadRequest) (Loaded, error) {

@@ -57,6 +57,10 @@ func (d *Daemon) attend(ctx context.Context) {
 		if ctx.Err() != nil || d.shut.Load() {
 			return
 		}
+		if errors.Is(err, errDriver) {
+			delay = reconnectMin
+			continue // it is there
+		}
 		d.log.Warn("the runtime was lost", "err", err)
 		if d.tell(ctx, message{link: &linkChange{reason: err.Error()}}) != nil {
 			return
@@ -88,12 +92,23 @@ func (d *Daemon) attendOnce(ctx context.Context) error {
 	d.link.Store(&link{l, description})
 	defer d.link.Store(nil)
 	d.log.Info("attached to the runtime", "name", description.Name, "pid", description.PID, "build", description.Build)
-	if err := d.tell(ctx, message{link: &linkChange{attached: true, nonce: description.Nonce}}); err != nil {
+	if err := d.tell(ctx, message{link: &linkChange{attached: true, nonce: description.Nonce, driver: description.Driver}}); err != nil {
 		return err
 	}
-	err = l.Watch(ctx, func(e runtime.Event) error {
+	watching, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	d.again.Store(&cancel)
+	defer d.again.Store(nil)
+	sure := (&link{l, description}).surely(watching, description)
+	err = l.Watch(watching, func(e runtime.Event) error {
+		if err := sure(); err != nil {
+			return err
+		}
 		return d.tell(ctx, message{report: &e})
 	})
+	if cause := context.Cause(watching); errors.Is(cause, errDriver) {
+		return cause
+	}
 	if err == nil {
 		err = errWatchEnded
 	}

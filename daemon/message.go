@@ -25,7 +25,8 @@ type message struct {
 // linkChange tells that the runtime was attached (err nil) or lost.
 type linkChange struct {
 	attached bool
-	nonce    string // of the runtime that is attached
+	nonce    string          // of the runtime that is attached
+	driver   *runtime.Driver // who may change what it runs
 	reason   string
 }
 

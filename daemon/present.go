@@ -48,6 +48,8 @@ func (d *Daemon) publish() {
 		p.Problem = "the runtime cannot be reached: " + d.lost
 	case gatewayTrouble(d.state) != "":
 		p.Problem = "published ports are not served: the gateway " + gatewayTrouble(d.state)
+	case d.driver != nil && !d.driver.Self:
+		p.Problem = observing(*d.driver, d.environment)
 	default:
 		p.Problem = d.problem
 	}

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +21,7 @@ type UpRequest struct {
 	Environment []string
 	Without     []string                     // services that run somewhere else: nothing of the rest may need them
 	Remote      map[string]map[string]string // see LoadRequest
+	TakeOver    bool                         // also from another daemon that drives the environment
 	Agreed      string                       // what the user has agreed to, in the Loader's words
 }
 
@@ -52,6 +54,12 @@ func (d *Daemon) Up(ctx context.Context, req UpRequest) (UpResult, error) {
 	}
 	p := loaded.Project
 	p.Environment, p.Shell, p.Remote = inherited.Environment, inherited.Shell, req.Remote
+	if err := d.lead(ctx, req.TakeOver); err != nil {
+		if e := d.meet(ctx, p); e != nil {
+			return UpResult{}, errors.Join(err, e)
+		}
+		return UpResult{}, err
+	}
 	result := UpResult{Services: closure(p, loaded.Wanted), Warnings: append(inherited.Warnings, loaded.Warnings...)}
 	err = d.submit(ctx, func(dr *draft) error {
 		p.Shown = shownName(p, dr.projects)
@@ -154,6 +162,11 @@ func (d *Daemon) alone(ctx context.Context) (release func(), err error) {
 
 // Want commits that services are to be up or down.
 func (d *Daemon) Want(ctx context.Context, wanted []supervisor.Name, up bool) error {
+	if len(wanted) > 0 {
+		if err := d.lead(ctx, false); err != nil {
+			return err
+		}
+	}
 	return d.submit(ctx, func(dr *draft) error {
 		dr.events = append(dr.events, supervisor.Wanted{Names: wanted, Up: up})
 		dr.noteRequest(map[bool]string{true: "up", false: "down"}[up], wanted)

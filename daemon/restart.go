@@ -16,6 +16,9 @@ func (d *Daemon) Restart(ctx context.Context, which []supervisor.Name) error {
 		return err
 	}
 	defer release()
+	if err := d.lead(ctx, false); err != nil {
+		return err
+	}
 	fresh, err := d.reread(ctx, which)
 	if err != nil {
 		return err

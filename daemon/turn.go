@@ -23,6 +23,7 @@ type draft struct {
 	told     map[exitKey]bool
 	forgot   uint64
 	lost     string
+	driver   *runtime.Driver
 	answers  []*request
 	urgent   bool            // must be committed before anything is done
 	opened   bool            // the runtime was asked to listen: what waits for a socket is to be asked for again
@@ -69,7 +70,7 @@ func (d *Daemon) turn(ctx context.Context, batch []message) {
 			d.opens(l, dr.now)
 		}
 	}
-	d.state, d.projects, d.lost = next, dr.projects, dr.lost
+	d.state, d.projects, d.lost, d.driver = next, dr.projects, dr.lost, dr.driver
 	d.specs = with(d.specs, dr.batch.Specs)
 	d.reloads = with(d.reloads, dr.reloads)
 	d.noted, d.told, d.forgot = dr.noted, dr.told, dr.forgot
@@ -120,6 +121,7 @@ func (d *Daemon) newDraft() *draft {
 		told:     d.told,
 		forgot:   d.forgot,
 		lost:     d.lost,
+		driver:   d.driver,
 		batch:    Batch{Boot: d.boot, Ports: d.ports.uncommitted()},
 		urgent:   d.boot != "",
 	}
@@ -157,12 +159,12 @@ func (d *Daemon) apply(dr *draft, m message) {
 		d.declared(m.ports.link, m.ports.applied)
 		dr.opened = true
 	case m.link != nil && m.link.attached:
-		dr.lost, dr.forgot = "", 0
+		dr.lost, dr.forgot, dr.driver = "", 0, m.link.driver
 		if m.link.nonce != dr.noted.Runtime || dr.noted.Sequence == 0 { // its present was never heard to the end
 			dr.noted, dr.told = Noted{Runtime: m.link.nonce}, d.toldExits()
 		}
 		d.builds = newBuilds(d.builds.limit) // what runs is told now, and what is wanted after that
-		dr.events = append(dr.events, supervisor.Attached{})
+		dr.events = append(dr.events, supervisor.Attached{Observe: dr.observes()})
 	case m.link != nil:
 		if dr.lost == "" {
 			dr.note(Event{Kind: EventDaemon, Text: "the runtime was lost: " + m.link.reason})

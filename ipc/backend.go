@@ -127,6 +127,7 @@ type UpRequest struct {
 	Keep        bool
 	Environment []string // KEY=VALUE of the caller
 	Agreed      string   // the context that the user has agreed to
+	TakeOver    bool     // also from another daemon that drives the environment
 	Without     []string // services that run somewhere else: nothing of the rest may need them
 	Remote      []Forwarded
 }

@@ -25,6 +25,7 @@ func (h handlers) Up(ctx context.Context, req *steadpb.UpRequest) (*steadpb.UpRe
 		Keep:        req.GetKeep(),
 		Environment: req.GetEnvironment(),
 		Agreed:      req.GetAgreed(),
+		TakeOver:    req.GetTakeOver(),
 		Without:     req.GetWithout(),
 		Remote:      forwardedOf(req.GetRemote()),
 	})

@@ -110,6 +110,7 @@ type Description struct {
 	Nonce        string   // chosen by the runtime at its start
 	Capabilities []string // names from the list below
 	Goroutines   int      // now, to see a leak by; 0 where there is nothing to count
+	Driver       *Driver  // nil where nobody else could be, or it is not known yet
 }
 
 // Capabilities that a runtime may have.

@@ -63,8 +63,10 @@ type Refused struct {
 }
 
 // Attached begins the runtime's report of the present; until Synced the State
-// is not complete.
-type Attached struct{}
+// is not complete. With Observe somebody else changes what runs there: all that
+// was known and wanted is forgotten, and what is reported is taken note of;
+// nothing is commanded until an Attached without it.
+type Attached struct{ Observe bool }
 
 // Synced ends the report of the present: what was not reported is gone.
 type Synced struct{}

@@ -145,6 +145,10 @@ func (p ReportedPhase) final() bool {
 // wanted is lost, it is what was wanted.
 func (t *step) stranger(r Reported) {
 	s, ok := t.get(r.ID.Name)
+	if t.state.Observing && !r.Phase.final() {
+		t.sighted(r)
+		return
+	}
 	if r.Phase.final() {
 		switch {
 		case !ok:

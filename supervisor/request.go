@@ -22,7 +22,7 @@ func (t *step) take(e Event) {
 	case Refused:
 		t.refused(e)
 	case Attached:
-		t.attached()
+		t.attached(e.Observe)
 	case Synced:
 		t.synced()
 	case Detached:

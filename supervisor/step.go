@@ -25,7 +25,9 @@ func Step(s State, now time.Time, events ...Event) (State, []Command) {
 		t.state.graph = newGraph(t.state.Services)
 		t.state.restless = findRestless(t.state)
 	}
-	if t.state.Synced {
+	if t.state.Observing {
+		t.mirror()
+	} else if t.state.Synced {
 		t.settle()
 		for t.grant() {
 		}

@@ -15,6 +15,52 @@ func TestStep(t *testing.T) {
 			is web starting
 			ready web/1 -> route web/1
 			is web ready`},
+		{"while another decides, what is there is shown and left alone", `
+			apply web=v1
+			up web -> start web/1
+			ready web/1 -> route web/1
+			observe
+			stranger web/1 v1
+			ready web/1
+			stranger web/2 v2
+			sync
+			is web ready
+			running web/2
+			ready web/2
+			stopping web/1
+			stopped web/1
+			is web ready
+			stranger web/3 v3
+			stopped web/2
+			is web starting
+			stopped web/3
+			is web stopped`},
+		{"what is there when it is taken over goes on", `
+			observe
+			stranger web/4 v2
+			ready web/4
+			sync
+			attach
+			ready web/4
+			sync -> route web/4
+			apply web=v2
+			up web
+			is web ready
+			apply web=v3 -> try web/5`},
+		{"what was wanted before another drove is not wanted any more", `
+			apply web=v1
+			up web -> start web/1
+			ready web/1 -> route web/1
+			observe
+			stranger web/2 v2
+			ready web/2
+			sync
+			crash
+			attach
+			stranger web/2 v2
+			ready web/2
+			sync -> route web/2
+			is web ready`},
 		{"dependencies come along and first", `
 			apply web=v1[healthy:db] db=v1 other=v1
 			up web -> start db/1

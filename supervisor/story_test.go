@@ -205,6 +205,8 @@ func (s *story) events(text string) []Event {
 		return []Event{Ticked{}}
 	case "attach":
 		return []Event{Attached{}}
+	case "observe":
+		return []Event{Attached{Observe: true}}
 	case "sync":
 		return []Event{Synced{}}
 	case "detach":

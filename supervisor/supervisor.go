@@ -112,6 +112,8 @@ type State struct {
 	// Synced: what the runtime reports meanwhile is taken over, not stopped,
 	// as only the memory of it is gone, and not the wish for it.
 	Bereft bool
+	// Observing is true while somebody else decides (Attached.Observe).
+	Observing bool
 
 	graph *graph // of Services' plans; derived, made anew by Applied
 	// restless are those of Services that are, in the order of graph.compare;

@@ -6,8 +6,12 @@ import (
 )
 
 // attached: whatever the runtime does not report from now on is gone.
-func (t *step) attached() {
-	t.state.Synced, t.resync = false, false
+func (t *step) attached(observe bool) {
+	t.state.Synced, t.resync, t.state.Observing = false, false, observe
+	if observe {
+		t.forgetAll()
+		return
+	}
 	for name, s := range t.all() {
 		if len(s.Generations) == 0 {
 			continue

@@ -91,7 +91,7 @@ func serve(o options, images kubernetes.Packer, log *slog.Logger) error {
 	}
 	k := kubernetes.Options{
 		Client: client, Config: config, Namespace: kubernetes.Namespace(o.namespace, o.project),
-		Environment: o.environment, Project: o.project, Packer: images, Log: log, Nonce: s.Nonce, Build: version,
+		Environment: o.environment, Project: o.project, Identity: kubernetes.Identity(o.dir), Packer: images, Log: log, Nonce: s.Nonce, Build: version,
 	}
 	var rt *kubernetes.Runtime
 	s.Open = func() (runtime.Runtime, error) {

@@ -31,6 +31,8 @@ after a reboot.
 With --env NAME services start in that environment of the manifest, and go on
 without this machine: it is always as with -d. Where the manifest does not name
 the context, the first time asks whether the kubeconfig's current one is meant.
+One daemon drives an environment at a time. Where another one does, this says
+who, and --take-over makes it observe from now on.
 
 With --local web --rest staging the service web runs on this machine, and all
 others in staging: they are brought up there first, and web finds them by the
@@ -49,6 +51,7 @@ type up struct {
 	profiles []string
 	limit    time.Duration
 	yes      bool
+	over     bool                 // --take-over
 	local    []string             // --local: what runs at home …
 	rest     string               // --rest: … while all else does in this environment
 	without  []string             // run somewhere else: nothing here may need them
@@ -77,6 +80,7 @@ func (c *cli) upCommand() *cobra.Command {
 	flags.StringVarP(&u.cli.file, "file", "f", "", "the manifest, instead of the stead.yaml of this directory or its parents")
 	flags.StringArrayVar(&u.profiles, "profile", nil, "also start the services of this profile (repeatable)")
 	flags.BoolVarP(&u.yes, "yes", "y", false, "with --env: agree to a context that the manifest does not name")
+	flags.BoolVar(&u.over, "take-over", false, "with --env: also from another daemon that drives the environment")
 	flags.StringSliceVar(&u.local, "local", nil, "with --rest: the services that run on this machine")
 	flags.StringVar(&u.rest, "rest", "", "the environment in which all other services run")
 	flags.DurationVar(&u.limit, "timeout", upLimit, "how long to wait for services to get ready; 0 is no limit")
@@ -129,7 +133,7 @@ func (u *up) request(services []string) (*steadpb.UpRequest, error) {
 	}
 	return &steadpb.UpRequest{
 		Directory: directory, File: file, Services: services, Profiles: u.profiles,
-		Keep: u.detach, Environment: os.Environ(), Without: u.without, Remote: u.remote,
+		Keep: u.detach, TakeOver: u.over, Environment: os.Environ(), Without: u.without, Remote: u.remote,
 	}, nil
 }
 

@@ -41,7 +41,7 @@ func (b backend) Describe(ctx context.Context) ipc.Description {
 func upRequest(req ipc.UpRequest) daemon.UpRequest {
 	return daemon.UpRequest{
 		Directory: req.Directory, File: req.File, Services: req.Services,
-		Profiles: req.Profiles, Keep: req.Keep, Environment: req.Environment, Agreed: req.Agreed,
+		Profiles: req.Profiles, Keep: req.Keep, Environment: req.Environment, Agreed: req.Agreed, TakeOver: req.TakeOver,
 		Without: req.Without, Remote: remote(req.Remote),
 	}
 }

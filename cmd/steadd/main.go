@@ -34,14 +34,15 @@ func main() {
 	where := flag.NewFlagSet("steadd", flag.ContinueOnError)
 	environment := where.String("environment", "", "supervise this `environment` of a manifest, instead of this machine")
 	file := where.String("manifest", "", "the `file`, absolute; with --environment")
+	lead := where.Bool("up", false, "bring all of it up, as soon as nobody else drives the environment; with --environment")
 	where.SetOutput(os.Stderr)
 	err := where.Parse(os.Args[1:])
-	if err != nil || where.NArg() > 0 || (*environment == "") != (*file == "") || *file != "" && !filepath.IsAbs(*file) {
+	if err != nil || where.NArg() > 0 || (*environment == "") != (*file == "") || *lead && *file == "" || *file != "" && !filepath.IsAbs(*file) {
 		fmt.Fprintln(os.Stderr, "stead: error: steadd takes --environment and --manifest, or neither\nstead: hint: use `stead daemon run`; STEAD_HOME says where its state is")
 		os.Exit(2)
 	}
 	log := slog.New(handler())
-	if err := run(*environment, *file, log); err != nil {
+	if err := run(*environment, *file, *lead, log); err != nil {
 		fmt.Fprintln(os.Stderr, "stead: error:", err)
 		if hint := runtime.Hint(err); hint != "" {
 			fmt.Fprintln(os.Stderr, "stead: hint:", hint)
@@ -52,7 +53,7 @@ func main() {
 
 // run supervises until the process is told to end. SIGTERM, SIGINT and SIGHUP
 // mean detach: services outlive the daemon.
-func run(environment, file string, log *slog.Logger) error {
+func run(environment, file string, lead bool, log *slog.Logger) error {
 	detach, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer cancel()
 	home, err := ipc.ResolveHome()
@@ -73,6 +74,7 @@ func run(environment, file string, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	where.lead = lead
 	return supervise(detach, home, where, log)
 }
 

@@ -31,6 +31,7 @@ type place struct {
 	file      string // the manifest
 	home      ipc.Home
 	log       *slog.Logger
+	lead      bool // bring all of it up without being asked: see standBy
 	positions *split.Positions
 	present   func() *daemon.Present // set before the daemon runs, as is forwards
 	forwards  *forward.Forwards

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	goruntime "runtime"
+	"sync"
 	"time"
 
 	sd "github.com/coreos/go-systemd/v22/daemon"
@@ -98,7 +99,13 @@ func supervise(detach context.Context, home ipc.Home, where *place, log *slog.Lo
 		case <-stopped.Done():
 		}
 	}()
+	var standing sync.WaitGroup
+	if where != nil && where.lead {
+		standing.Go(func() { where.standBy(stopped, d) }) // ends with stopped
+	}
 	err = d.Run(stopped)
+	cancel()
+	standing.Wait()
 	_, _ = sd.SdNotify(false, sd.SdNotifyStopping)
 	ending, release := context.WithTimeout(context.Background(), 5*time.Second)
 	defer release()

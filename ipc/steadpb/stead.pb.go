@@ -253,9 +253,10 @@ type UpRequest struct {
 	Keep          bool                   `protobuf:"varint,4,opt,name=keep,proto3" json:"keep,omitempty"`              // -d: comes back after a reboot
 	Environment   []string               `protobuf:"bytes,5,rep,name=environment,proto3" json:"environment,omitempty"` // KEY=VALUE: the caller's, inherited by the services
 	Profiles      []string               `protobuf:"bytes,6,rep,name=profiles,proto3" json:"profiles,omitempty"`
-	Agreed        string                 `protobuf:"bytes,7,opt,name=agreed,proto3" json:"agreed,omitempty"`   // in another environment: the context that the user has agreed to deploy to
-	Without       []string               `protobuf:"bytes,8,rep,name=without,proto3" json:"without,omitempty"` // services that run somewhere else: nothing of the rest may need them
-	Remote        []*Forwarded           `protobuf:"bytes,9,rep,name=remote,proto3" json:"remote,omitempty"`   // services that run somewhere else, and where they are reached: they count as there
+	Agreed        string                 `protobuf:"bytes,7,opt,name=agreed,proto3" json:"agreed,omitempty"`                       // in another environment: the context that the user has agreed to deploy to
+	Without       []string               `protobuf:"bytes,8,rep,name=without,proto3" json:"without,omitempty"`                     // services that run somewhere else: nothing of the rest may need them
+	TakeOver      bool                   `protobuf:"varint,10,opt,name=take_over,json=takeOver,proto3" json:"take_over,omitempty"` // in another environment: also from another daemon that drives it
+	Remote        []*Forwarded           `protobuf:"bytes,9,rep,name=remote,proto3" json:"remote,omitempty"`                       // services that run somewhere else, and where they are reached: they count as there
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -344,6 +345,13 @@ func (x *UpRequest) GetWithout() []string {
 		return x.Without
 	}
 	return nil
+}
+
+func (x *UpRequest) GetTakeOver() bool {
+	if x != nil {
+		return x.TakeOver
+	}
+	return false
 }
 
 func (x *UpRequest) GetRemote() []*Forwarded {
@@ -3558,7 +3566,7 @@ const file_ipc_steadpb_stead_proto_rawDesc = "" +
 	"\fcapabilities\x18\x04 \x03(\tR\fcapabilities\x12\x1e\n" +
 	"\n" +
 	"goroutines\x18\x05 \x01(\x05R\n" +
-	"goroutines\"\x8a\x02\n" +
+	"goroutines\"\xa7\x02\n" +
 	"\tUpRequest\x12\x1c\n" +
 	"\tdirectory\x18\x01 \x01(\tR\tdirectory\x12\x12\n" +
 	"\x04file\x18\x02 \x01(\tR\x04file\x12\x1a\n" +
@@ -3567,7 +3575,9 @@ const file_ipc_steadpb_stead_proto_rawDesc = "" +
 	"\venvironment\x18\x05 \x03(\tR\venvironment\x12\x1a\n" +
 	"\bprofiles\x18\x06 \x03(\tR\bprofiles\x12\x16\n" +
 	"\x06agreed\x18\a \x01(\tR\x06agreed\x12\x18\n" +
-	"\awithout\x18\b \x03(\tR\awithout\x12+\n" +
+	"\awithout\x18\b \x03(\tR\awithout\x12\x1b\n" +
+	"\ttake_over\x18\n" +
+	" \x01(\bR\btakeOver\x12+\n" +
 	"\x06remote\x18\t \x03(\v2\x13.stead.v1.ForwardedR\x06remote\"\xa2\x01\n" +
 	"\n" +
 	"UpResponse\x12\x18\n" +

@@ -67,7 +67,7 @@ func accessFor(c kubernetes.Interface, namespace, kind string) access {
 // there is. What is there of somebody else is left alone, and is an error that
 // names whose it is.
 func (r *Runtime) ensure(ctx context.Context, o object) (metav1.Object, error) {
-	to := accessFor(r.client, r.namespace, o.kind)
+	to := r.to(o.kind)
 	there, err := to.get(ctx, o.name)
 	switch {
 	case apierrors.IsNotFound(err):
@@ -205,7 +205,7 @@ func (r *Runtime) create(ctx context.Context, p *plan, o object) (metav1.Object,
 			return nil, err
 		}
 	}
-	made, err := accessFor(r.client, r.namespace, o.kind).patch(ctx, o.name, types.ApplyPatchType, o.json(), metav1.PatchOptions{FieldManager: manager})
+	made, err := r.to(o.kind).patch(ctx, o.name, types.ApplyPatchType, o.json(), metav1.PatchOptions{FieldManager: manager})
 	if err != nil {
 		return nil, r.explain(err, "apply %s %s", o.kind, o.name)
 	}

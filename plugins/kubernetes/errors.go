@@ -20,6 +20,9 @@ type runtimeID = runtime.ID
 // what to do about it.
 func (r *Runtime) explain(err error, format string, args ...any) error {
 	doing := fmt.Sprintf(format, args...)
+	if others := fieldConflicts(err); len(others) > 0 {
+		return r.contested(doing, others)
+	}
 	hint, class := classify(err)
 	if apierrors.HasStatusCause(err, "NamespaceTerminating") {
 		return r.terminating()

@@ -3,6 +3,7 @@ package kubernetes
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -38,6 +39,9 @@ func onFakeWith(t *testing.T, change func(*fake.Clientset), objects ...k8sruntim
 		t.Fatal(err)
 	}
 	t.Cleanup(r.Close)
+	if err := r.cluster.wait(t.Context()); err != nil { // informers ask no more: reactors may be changed
+		t.Fatal(err)
+	}
 	return r, c
 }
 
@@ -68,12 +72,13 @@ func imageSpec() runtime.Spec {
 	return spec
 }
 
-// writes are the verbs and resources that were written, without dry runs.
+// writes are the verbs and resources that were written, without dry runs and
+// without the lease.
 func writes(c *fake.Clientset) string {
 	var list []string
 	for _, a := range c.Actions() {
-		switch a.GetVerb() {
-		case "get", "list", "watch":
+		switch {
+		case a.GetResource().Resource == "leases", slices.Contains([]string{"get", "list", "watch"}, a.GetVerb()):
 		default:
 			list = append(list, a.GetVerb()+" "+a.GetResource().Resource)
 		}

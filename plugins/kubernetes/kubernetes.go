@@ -16,6 +16,7 @@
 //     informers, and feeds every change to the ledger.
 //   - ledger.go turns that into events, under one mutex: a change is told by
 //     the time the next one is looked at, so no exit is overlooked.
+//   - lease*.go see to it that of all runtimes of a project one writes.
 //   - worker.go does what the ledger decides on its own: ending a generation
 //     that failed, shortening a grace.
 //
@@ -53,6 +54,7 @@ type Options struct {
 	Namespace   string       // made when it is absent
 	Environment string       // the one that is served: ID.Environment
 	Project     string       // ID.Project
+	Identity    string       // by which others know who drives; empty: user@host
 	Packer      Packer       // nil: specs with a Package are refused
 	Log         *slog.Logger // nil: discarded
 	Nonce       string       // chosen by whoever starts this runtime, never used before
@@ -74,6 +76,7 @@ type Runtime struct {
 	ledger      *ledger
 	cluster     *observer
 	worker      *worker
+	lease       *lease
 	metrics     atomic.Bool // there is a metrics API
 	usage       usage
 	kept        kept
@@ -100,6 +103,9 @@ func New(o Options) (*Runtime, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Identity == "" {
+		o.Identity = Identity("")
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	r := &Runtime{
@@ -110,7 +116,9 @@ func New(o Options) (*Runtime, error) {
 	}
 	r.worker = newWorker(r)
 	r.ledger = newLedger(r.journal, o.Now, r.worker.wake)
+	r.lease = newLease(r)
 	r.cluster = observe(r)
+	r.work.Go(r.lease.run)
 	r.work.Go(r.worker.run)
 	r.work.Go(r.lookForMetrics) // ends when the cluster has answered, or with the runtime
 	return r, nil
@@ -122,10 +130,15 @@ func (r *Runtime) Describe(_ context.Context, version int) (runtime.Description,
 		err := fmt.Errorf("contract version %d: this runtime speaks %d: %w", version, runtime.ContractVersion, runtime.Unsupported)
 		return runtime.Description{}, runtime.WithHint(err, "stead and its runtime come from different releases: install both anew")
 	}
-	return runtime.Description{
+	d := runtime.Description{
 		Name: "kubernetes", Version: version, Build: r.options.Build, PID: os.Getpid(), Nonce: r.options.Nonce,
 		Capabilities: r.capabilities(), Goroutines: goruntime.NumGoroutine(),
-	}, nil
+	}
+	if r.cluster.known() {
+		driver := r.lease.driver()
+		d.Driver = &driver
+	}
+	return d, nil
 }
 
 // Done is closed when Shutdown or Close has ended everything.

@@ -15,6 +15,9 @@ func (r *Runtime) Route(ctx context.Context, id runtime.ID) error {
 	if err := r.cluster.wait(ctx); err != nil {
 		return fmt.Errorf("route %s: %w", id.Label(), err)
 	}
+	if err := r.lease.refused(); err != nil { // else it is taken where there is something to write
+		return fmt.Errorf("route %s: %w", id.Label(), err)
+	}
 	known, ok := r.ledger.record(id)
 	if !ok {
 		return fmt.Errorf("route %s: no such generation: %w", id, runtime.NotFound)

@@ -15,13 +15,22 @@ import (
 // project, and returns when the pods are gone. Claims stay, for what is on them
 // is the user's, and so does the namespace.
 func (r *Runtime) Shutdown(ctx context.Context) error {
-	r.mu.Lock()
-	r.closing = true
-	r.mu.Unlock()
 	if err := r.cluster.wait(ctx); err != nil {
 		return fmt.Errorf("shut down: %w", err)
 	}
-	for _, id := range r.ledger.all() {
+	if err := r.lease.refused(); err != nil {
+		return fmt.Errorf("shut down: %w", err)
+	}
+	r.mu.Lock()
+	r.closing = true
+	r.mu.Unlock()
+	all := r.ledger.all()
+	if len(all) > 0 {
+		if err := r.lease.hold(ctx); err != nil {
+			return fmt.Errorf("shut down: %w", err)
+		}
+	}
+	for _, id := range all {
 		r.ledger.stop(id, runtime.StopRequest{}, false) // the worker removes them
 	}
 	for !r.ledger.idle() {
@@ -30,6 +39,9 @@ func (r *Runtime) Shutdown(ctx context.Context) error {
 		}
 	}
 	if err := r.removeServices(ctx); err != nil {
+		return fmt.Errorf("shut down: %w", err)
+	}
+	if err := r.lease.remove(ctx); err != nil {
 		return fmt.Errorf("shut down: %w", err)
 	}
 	r.finish()
@@ -44,7 +56,7 @@ func (r *Runtime) removeServices(ctx context.Context) error {
 			return r.explain(err, "list %ss", kind)
 		}
 		for _, one := range list {
-			err := accessFor(r.client, r.namespace, kind).remove(ctx, one.GetName(), metav1.DeleteOptions{})
+			err := r.to(kind).remove(ctx, one.GetName(), metav1.DeleteOptions{})
 			if err != nil && !apierrors.IsNotFound(err) {
 				return r.explain(err, "remove %s %s", kind, one.GetName())
 			}

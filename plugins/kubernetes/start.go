@@ -33,6 +33,9 @@ func (r *Runtime) Start(ctx context.Context, spec runtime.Spec) (runtime.Handle,
 	if err := r.cluster.wait(ctx); err != nil {
 		return runtime.Handle{}, fmt.Errorf("start %s: %w", spec.ID.Label(), err)
 	}
+	if err := r.lease.hold(ctx); err != nil {
+		return runtime.Handle{}, fmt.Errorf("start %s: %w", spec.ID.Label(), err)
+	}
 	if hash, whole := r.ledger.hash(spec.ID); whole || hash != "" && hash != p.hash {
 		return handle(spec.ID), sameHash(spec.ID, hash, p.hash)
 	}

@@ -23,9 +23,15 @@ func (r *Runtime) Stop(ctx context.Context, id runtime.ID, how runtime.StopReque
 	if err := r.cluster.wait(ctx); err != nil {
 		return fmt.Errorf("stop %s: %w", id.Label(), err)
 	}
+	if err := r.lease.refused(); err != nil {
+		return fmt.Errorf("stop %s: %w", id.Label(), err)
+	}
 	known, ok := r.ledger.record(id)
 	if !ok {
 		return fmt.Errorf("stop %s: no such generation: %w", id, runtime.NotFound)
+	}
+	if err := r.lease.hold(ctx); err != nil {
+		return fmt.Errorf("stop %s: %w", id.Label(), err)
 	}
 	drain := false
 	if how.Drain && !how.Kill && len(known.Ports) > 0 {

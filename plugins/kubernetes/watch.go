@@ -31,7 +31,14 @@ func (r *Runtime) Watch(ctx context.Context, fn func(runtime.Event) error) error
 		}
 		return fmt.Errorf("watch: %w", err)
 	}
-	return r.journal.Watch(ctx, fn)
+	defer r.lease.watched()()
+	watching, over := r.lease.while(ctx)
+	defer over()
+	err := r.journal.Watch(watching, fn)
+	if cause := otherDriver(""); errors.As(context.Cause(watching), &cause) {
+		return cause
+	}
+	return err
 }
 
 const watchPatience = 30 * time.Second
@@ -54,13 +61,16 @@ func observe(r *Runtime) *observer {
 		}))
 	warnings := informers.NewSharedInformerFactoryWithOptions(r.client, 0, informers.WithNamespace(r.namespace),
 		informers.WithTweakListOptions(func(l *metav1.ListOptions) { l.FieldSelector = "type=" + corev1.EventTypeWarning }))
-	o.factories = []informers.SharedInformerFactory{ours, warnings}
+	leases := informers.NewSharedInformerFactoryWithOptions(r.client, 0, informers.WithNamespace(r.namespace),
+		informers.WithTweakListOptions(func(l *metav1.ListOptions) { l.FieldSelector = "metadata.name=" + r.lease.name }))
+	o.factories = []informers.SharedInformerFactory{ours, warnings, leases}
 	l := r.ledger
 	seen := []cache.InformerSynced{
 		follow(o, ours.Apps().V1().Deployments().Informer(), l.deployment, func(d *appsv1.Deployment) { l.objectGone(d.Labels) }),
 		follow(o, ours.Batch().V1().Jobs().Informer(), l.job, func(j *batchv1.Job) { l.objectGone(j.Labels) }),
 		follow(o, ours.Core().V1().Pods().Informer(), l.pod, l.podGone),
 		follow(o, ours.Discovery().V1().EndpointSlices().Informer(), o.endpoints.set, o.endpoints.remove),
+		follow(o, leases.Coordination().V1().Leases().Informer(), r.lease.saw, r.lease.gone),
 		follow(o, warnings.Core().V1().Events().Informer(), l.warned, func(*corev1.Event) {}),
 	}
 	for _, f := range o.factories {
@@ -99,12 +109,20 @@ func follow[T any](o *observer, i cache.SharedIndexInformer, set, gone func(*T))
 	return registration.HasSynced
 }
 
-// wait returns when the present is known.
-func (o *observer) wait(ctx context.Context) error {
+// known reports whether the present is.
+func (o *observer) known() bool {
 	select {
 	case <-o.synced:
-		return nil
+		return true
 	default:
+		return false
+	}
+}
+
+// wait returns when the present is known.
+func (o *observer) wait(ctx context.Context) error {
+	if o.known() {
+		return nil
 	}
 	select {
 	case <-o.synced:

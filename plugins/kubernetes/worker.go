@@ -34,7 +34,11 @@ func (w *worker) run() {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
-		jobs, next := w.r.ledger.todo()
+		var jobs []job
+		var next time.Time
+		if w.r.lease.driver().Self { // it wakes us when that changes
+			jobs, next = w.r.ledger.todo()
+		}
 		for _, j := range jobs {
 			w.do(j)
 		}
@@ -207,7 +211,7 @@ func (r *Runtime) remove(ctx context.Context, id runtime.ID) error {
 	if !there {
 		return nil
 	}
-	err := accessFor(r.client, r.namespace, kind).remove(ctx, name, metav1.DeleteOptions{PropagationPolicy: ptr.To(metav1.DeletePropagationForeground)})
+	err := r.to(kind).remove(ctx, name, metav1.DeleteOptions{PropagationPolicy: ptr.To(metav1.DeletePropagationForeground)})
 	if apierrors.IsNotFound(err) {
 		r.ledger.change(id, func(g *generation) { g.object = "" })
 		return nil
@@ -250,7 +254,7 @@ func (r *Runtime) retire(ctx context.Context, id runtime.ID, end runtime.Generat
 	if err != nil {
 		return err
 	}
-	_, err = accessFor(r.client, r.namespace, kind).patch(ctx, name, types.MergePatchType, body, metav1.PatchOptions{FieldManager: manager})
+	_, err = r.to(kind).patch(ctx, name, types.MergePatchType, body, metav1.PatchOptions{FieldManager: manager})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return r.explain(err, "end %s %s", kind, name)
 	}
@@ -258,6 +262,9 @@ func (r *Runtime) retire(ctx context.Context, id runtime.ID, end runtime.Generat
 }
 
 func (r *Runtime) endPod(ctx context.Context, j job) error {
+	if err := r.lease.hold(ctx); err != nil {
+		return err
+	}
 	err := r.client.CoreV1().Pods(r.namespace).Delete(ctx, j.pod, metav1.DeleteOptions{
 		GracePeriodSeconds: &j.grace, Preconditions: &metav1.Preconditions{UID: &j.uid},
 	})

@@ -100,6 +100,12 @@ func (c *Client) Inspect(ctx context.Context, ids []runtime.ID) ([]runtime.Inspe
 	return inspectionsFromProto(res), errorFromStatus(ctx, tooOld(err))
 }
 
+// Lead implements runtime.Leader. A runtime that needs no leave gives it.
+func (c *Client) Lead(ctx context.Context, over bool) error {
+	_, err := c.rpc.Lead(ctx, &runtimepb.LeadRequest{Over: over})
+	return errorFromStatus(ctx, tooOld(err))
+}
+
 // Preview implements runtime.Runtime.
 func (c *Client) Preview(ctx context.Context, req runtime.PreviewRequest) ([]runtime.Preview, error) {
 	res, err := c.rpc.Preview(ctx, previewToProto(req))

@@ -83,12 +83,28 @@ func descriptionToProto(d runtime.Description) *runtimepb.DescribeResponse {
 	return &runtimepb.DescribeResponse{
 		Name: d.Name, Version: int64(d.Version), Build: d.Build, Pid: int64(d.PID),
 		Nonce: d.Nonce, Capabilities: d.Capabilities, Goroutines: int64(d.Goroutines),
+		Driver: driverToProto(d.Driver),
 	}
+}
+
+func driverToProto(d *runtime.Driver) *runtimepb.Driver {
+	if d == nil {
+		return nil
+	}
+	return &runtimepb.Driver{Self: d.Self, Name: text(d.Name), Since: timeToProto(d.Since)}
+}
+
+func driverFromProto(p *runtimepb.Driver) *runtime.Driver {
+	if p == nil {
+		return nil
+	}
+	return &runtime.Driver{Self: p.GetSelf(), Name: p.GetName(), Since: timeFromProto(p.GetSince())}
 }
 
 func descriptionFromProto(p *runtimepb.DescribeResponse) runtime.Description {
 	return runtime.Description{
 		Name: p.GetName(), Version: int(p.GetVersion()), Build: p.GetBuild(), PID: int(p.GetPid()),
 		Nonce: p.GetNonce(), Capabilities: p.GetCapabilities(), Goroutines: int(p.GetGoroutines()),
+		Driver: driverFromProto(p.GetDriver()),
 	}
 }

@@ -77,6 +77,7 @@ func TestCallsThatAnOldRuntimeLacks(t *testing.T) {
 		"Inspect": func() error { _, err := c.Inspect(t.Context(), nil); return err },
 		"Connect": func() error { _, err := c.Connect(t.Context(), runtime.ConnectRequest{}); return err },
 		"Stats":   func() error { return c.Stats(t.Context(), 0, func([]runtime.Stat) error { return nil }) },
+		"Lead":    func() error { return c.Lead(t.Context(), false) },
 		"Preview": func() error { _, err := c.Preview(t.Context(), runtime.PreviewRequest{}); return err },
 	} {
 		if err := call(); !errors.Is(err, runtime.Unsupported) || runtime.Hint(err) == "" {

@@ -104,6 +104,13 @@ func (s *server) Stats(req *runtimepb.StatsRequest, stream grpc.ServerStreamingS
 	})
 }
 
+func (s *server) Lead(ctx context.Context, req *runtimepb.LeadRequest) (*runtimepb.LeadResponse, error) {
+	if l, ok := s.runtime.(runtime.Leader); ok {
+		return &runtimepb.LeadResponse{}, l.Lead(ctx, req.GetOver())
+	}
+	return &runtimepb.LeadResponse{}, nil // nobody else could
+}
+
 func (s *server) Preview(ctx context.Context, req *runtimepb.PreviewRequest) (*runtimepb.PreviewResponse, error) {
 	previews, err := s.runtime.Preview(ctx, previewFromProto(req))
 	return previewsToProto(previews), err

@@ -142,7 +142,7 @@ func (x Event_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Event_Kind.Descriptor instead.
 func (Event_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{24, 0}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{27, 0}
 }
 
 type GenerationStatus_Phase int32
@@ -203,7 +203,7 @@ func (x GenerationStatus_Phase) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use GenerationStatus_Phase.Descriptor instead.
 func (GenerationStatus_Phase) EnumDescriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{25, 0}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{28, 0}
 }
 
 // ErrorDetail is attached to the status of a call that failed.
@@ -484,6 +484,7 @@ type DescribeResponse struct {
 	Nonce         string                 `protobuf:"bytes,5,opt,name=nonce,proto3" json:"nonce,omitempty"`
 	Capabilities  []string               `protobuf:"bytes,6,rep,name=capabilities,proto3" json:"capabilities,omitempty"`
 	Goroutines    int64                  `protobuf:"varint,7,opt,name=goroutines,proto3" json:"goroutines,omitempty"` // now; 0: not known
+	Driver        *Driver                `protobuf:"bytes,8,opt,name=driver,proto3" json:"driver,omitempty"`          // absent: nobody else could be, or it is not known yet
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -567,6 +568,154 @@ func (x *DescribeResponse) GetGoroutines() int64 {
 	return 0
 }
 
+func (x *DescribeResponse) GetDriver() *Driver {
+	if x != nil {
+		return x.Driver
+	}
+	return nil
+}
+
+// Driver is who may change what runs.
+type Driver struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Self          bool                   `protobuf:"varint,1,opt,name=self,proto3" json:"self,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`    // empty, without self: nobody
+	Since         int64                  `protobuf:"varint,3,opt,name=since,proto3" json:"since,omitempty"` // nanoseconds since 1970; 0: not known
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Driver) Reset() {
+	*x = Driver{}
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Driver) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Driver) ProtoMessage() {}
+
+func (x *Driver) ProtoReflect() protoreflect.Message {
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Driver.ProtoReflect.Descriptor instead.
+func (*Driver) Descriptor() ([]byte, []int) {
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Driver) GetSelf() bool {
+	if x != nil {
+		return x.Self
+	}
+	return false
+}
+
+func (x *Driver) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Driver) GetSince() int64 {
+	if x != nil {
+		return x.Since
+	}
+	return 0
+}
+
+type LeadRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Over          bool                   `protobuf:"varint,1,opt,name=over,proto3" json:"over,omitempty"` // also from another that lives
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeadRequest) Reset() {
+	*x = LeadRequest{}
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeadRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeadRequest) ProtoMessage() {}
+
+func (x *LeadRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeadRequest.ProtoReflect.Descriptor instead.
+func (*LeadRequest) Descriptor() ([]byte, []int) {
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *LeadRequest) GetOver() bool {
+	if x != nil {
+		return x.Over
+	}
+	return false
+}
+
+type LeadResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeadResponse) Reset() {
+	*x = LeadResponse{}
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeadResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeadResponse) ProtoMessage() {}
+
+func (x *LeadResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeadResponse.ProtoReflect.Descriptor instead.
+func (*LeadResponse) Descriptor() ([]byte, []int) {
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{8}
+}
+
 type HoldRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -575,7 +724,7 @@ type HoldRequest struct {
 
 func (x *HoldRequest) Reset() {
 	*x = HoldRequest{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[6]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -587,7 +736,7 @@ func (x *HoldRequest) String() string {
 func (*HoldRequest) ProtoMessage() {}
 
 func (x *HoldRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[6]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -600,7 +749,7 @@ func (x *HoldRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldRequest.ProtoReflect.Descriptor instead.
 func (*HoldRequest) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{6}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{9}
 }
 
 type HoldResponse struct {
@@ -611,7 +760,7 @@ type HoldResponse struct {
 
 func (x *HoldResponse) Reset() {
 	*x = HoldResponse{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[7]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -623,7 +772,7 @@ func (x *HoldResponse) String() string {
 func (*HoldResponse) ProtoMessage() {}
 
 func (x *HoldResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[7]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -636,7 +785,7 @@ func (x *HoldResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldResponse.ProtoReflect.Descriptor instead.
 func (*HoldResponse) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{7}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{10}
 }
 
 type StartRequest struct {
@@ -648,7 +797,7 @@ type StartRequest struct {
 
 func (x *StartRequest) Reset() {
 	*x = StartRequest{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[8]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -660,7 +809,7 @@ func (x *StartRequest) String() string {
 func (*StartRequest) ProtoMessage() {}
 
 func (x *StartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[8]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -673,7 +822,7 @@ func (x *StartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartRequest.ProtoReflect.Descriptor instead.
 func (*StartRequest) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{8}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *StartRequest) GetSpec() *Spec {
@@ -692,7 +841,7 @@ type StartResponse struct {
 
 func (x *StartResponse) Reset() {
 	*x = StartResponse{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[9]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -704,7 +853,7 @@ func (x *StartResponse) String() string {
 func (*StartResponse) ProtoMessage() {}
 
 func (x *StartResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[9]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -717,7 +866,7 @@ func (x *StartResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartResponse.ProtoReflect.Descriptor instead.
 func (*StartResponse) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{9}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *StartResponse) GetHandle() *Handle {
@@ -761,7 +910,7 @@ type Spec struct {
 
 func (x *Spec) Reset() {
 	*x = Spec{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[10]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -773,7 +922,7 @@ func (x *Spec) String() string {
 func (*Spec) ProtoMessage() {}
 
 func (x *Spec) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[10]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -786,7 +935,7 @@ func (x *Spec) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Spec.ProtoReflect.Descriptor instead.
 func (*Spec) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{10}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Spec) GetId() *ID {
@@ -983,7 +1132,7 @@ type Package struct {
 
 func (x *Package) Reset() {
 	*x = Package{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[11]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -995,7 +1144,7 @@ func (x *Package) String() string {
 func (*Package) ProtoMessage() {}
 
 func (x *Package) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[11]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1008,7 +1157,7 @@ func (x *Package) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Package.ProtoReflect.Descriptor instead.
 func (*Package) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{11}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Package) GetBase() string {
@@ -1050,7 +1199,7 @@ type Limits struct {
 
 func (x *Limits) Reset() {
 	*x = Limits{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[12]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1062,7 +1211,7 @@ func (x *Limits) String() string {
 func (*Limits) ProtoMessage() {}
 
 func (x *Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[12]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1075,7 +1224,7 @@ func (x *Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limits.ProtoReflect.Descriptor instead.
 func (*Limits) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{12}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Limits) GetMemory() int64 {
@@ -1109,7 +1258,7 @@ type Variable struct {
 
 func (x *Variable) Reset() {
 	*x = Variable{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[13]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1121,7 +1270,7 @@ func (x *Variable) String() string {
 func (*Variable) ProtoMessage() {}
 
 func (x *Variable) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[13]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1134,7 +1283,7 @@ func (x *Variable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Variable.ProtoReflect.Descriptor instead.
 func (*Variable) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{13}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Variable) GetName() []byte {
@@ -1163,7 +1312,7 @@ type Port struct {
 
 func (x *Port) Reset() {
 	*x = Port{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[14]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1175,7 +1324,7 @@ func (x *Port) String() string {
 func (*Port) ProtoMessage() {}
 
 func (x *Port) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[14]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1188,7 +1337,7 @@ func (x *Port) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Port.ProtoReflect.Descriptor instead.
 func (*Port) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{14}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Port) GetName() string {
@@ -1236,7 +1385,7 @@ type Probe struct {
 
 func (x *Probe) Reset() {
 	*x = Probe{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[15]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1248,7 +1397,7 @@ func (x *Probe) String() string {
 func (*Probe) ProtoMessage() {}
 
 func (x *Probe) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[15]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1261,7 +1410,7 @@ func (x *Probe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Probe.ProtoReflect.Descriptor instead.
 func (*Probe) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{15}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Probe) GetKind() string {
@@ -1340,7 +1489,7 @@ type Restart struct {
 
 func (x *Restart) Reset() {
 	*x = Restart{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[16]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1352,7 +1501,7 @@ func (x *Restart) String() string {
 func (*Restart) ProtoMessage() {}
 
 func (x *Restart) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[16]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1365,7 +1514,7 @@ func (x *Restart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Restart.ProtoReflect.Descriptor instead.
 func (*Restart) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{16}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Restart) GetPolicy() string {
@@ -1413,7 +1562,7 @@ type StopPolicy struct {
 
 func (x *StopPolicy) Reset() {
 	*x = StopPolicy{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[17]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1425,7 +1574,7 @@ func (x *StopPolicy) String() string {
 func (*StopPolicy) ProtoMessage() {}
 
 func (x *StopPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[17]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1438,7 +1587,7 @@ func (x *StopPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopPolicy.ProtoReflect.Descriptor instead.
 func (*StopPolicy) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{17}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *StopPolicy) GetSignal() string {
@@ -1467,7 +1616,7 @@ type StopRequest struct {
 
 func (x *StopRequest) Reset() {
 	*x = StopRequest{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[18]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1479,7 +1628,7 @@ func (x *StopRequest) String() string {
 func (*StopRequest) ProtoMessage() {}
 
 func (x *StopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[18]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1492,7 +1641,7 @@ func (x *StopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopRequest.ProtoReflect.Descriptor instead.
 func (*StopRequest) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{18}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *StopRequest) GetId() *ID {
@@ -1531,7 +1680,7 @@ type StopResponse struct {
 
 func (x *StopResponse) Reset() {
 	*x = StopResponse{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[19]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1543,7 +1692,7 @@ func (x *StopResponse) String() string {
 func (*StopResponse) ProtoMessage() {}
 
 func (x *StopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[19]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1556,7 +1705,7 @@ func (x *StopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopResponse.ProtoReflect.Descriptor instead.
 func (*StopResponse) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{19}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{22}
 }
 
 type RouteRequest struct {
@@ -1568,7 +1717,7 @@ type RouteRequest struct {
 
 func (x *RouteRequest) Reset() {
 	*x = RouteRequest{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[20]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1580,7 +1729,7 @@ func (x *RouteRequest) String() string {
 func (*RouteRequest) ProtoMessage() {}
 
 func (x *RouteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[20]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1593,7 +1742,7 @@ func (x *RouteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RouteRequest.ProtoReflect.Descriptor instead.
 func (*RouteRequest) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{20}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *RouteRequest) GetId() *ID {
@@ -1611,7 +1760,7 @@ type RouteResponse struct {
 
 func (x *RouteResponse) Reset() {
 	*x = RouteResponse{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[21]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1623,7 +1772,7 @@ func (x *RouteResponse) String() string {
 func (*RouteResponse) ProtoMessage() {}
 
 func (x *RouteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[21]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1636,7 +1785,7 @@ func (x *RouteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RouteResponse.ProtoReflect.Descriptor instead.
 func (*RouteResponse) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{21}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{24}
 }
 
 type WatchRequest struct {
@@ -1647,7 +1796,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[22]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1659,7 +1808,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[22]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1672,7 +1821,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{22}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{25}
 }
 
 type WatchResponse struct {
@@ -1684,7 +1833,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[23]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1696,7 +1845,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[23]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1709,7 +1858,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{23}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *WatchResponse) GetEvent() *Event {
@@ -1737,7 +1886,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[24]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1749,7 +1898,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[24]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1762,7 +1911,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{24}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Event) GetSequence() uint64 {
@@ -1850,7 +1999,7 @@ type GenerationStatus struct {
 
 func (x *GenerationStatus) Reset() {
 	*x = GenerationStatus{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[25]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1862,7 +2011,7 @@ func (x *GenerationStatus) String() string {
 func (*GenerationStatus) ProtoMessage() {}
 
 func (x *GenerationStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[25]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1875,7 +2024,7 @@ func (x *GenerationStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerationStatus.ProtoReflect.Descriptor instead.
 func (*GenerationStatus) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{25}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *GenerationStatus) GetPhase() GenerationStatus_Phase {
@@ -1937,7 +2086,7 @@ type Started struct {
 
 func (x *Started) Reset() {
 	*x = Started{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[26]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1949,7 +2098,7 @@ func (x *Started) String() string {
 func (*Started) ProtoMessage() {}
 
 func (x *Started) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[26]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1962,7 +2111,7 @@ func (x *Started) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Started.ProtoReflect.Descriptor instead.
 func (*Started) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{26}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Started) GetPid() int64 {
@@ -1989,7 +2138,7 @@ type Readiness struct {
 
 func (x *Readiness) Reset() {
 	*x = Readiness{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[27]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2001,7 +2150,7 @@ func (x *Readiness) String() string {
 func (*Readiness) ProtoMessage() {}
 
 func (x *Readiness) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[27]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2014,7 +2163,7 @@ func (x *Readiness) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Readiness.ProtoReflect.Descriptor instead.
 func (*Readiness) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{27}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Readiness) GetReady() bool {
@@ -2048,7 +2197,7 @@ type Exit struct {
 
 func (x *Exit) Reset() {
 	*x = Exit{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[28]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2060,7 +2209,7 @@ func (x *Exit) String() string {
 func (*Exit) ProtoMessage() {}
 
 func (x *Exit) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[28]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2073,7 +2222,7 @@ func (x *Exit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Exit.ProtoReflect.Descriptor instead.
 func (*Exit) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{28}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Exit) GetCode() int64 {
@@ -2148,7 +2297,7 @@ type ForgetRequest struct {
 
 func (x *ForgetRequest) Reset() {
 	*x = ForgetRequest{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[29]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2160,7 +2309,7 @@ func (x *ForgetRequest) String() string {
 func (*ForgetRequest) ProtoMessage() {}
 
 func (x *ForgetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[29]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2173,7 +2322,7 @@ func (x *ForgetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetRequest.ProtoReflect.Descriptor instead.
 func (*ForgetRequest) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{29}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ForgetRequest) GetSequence() uint64 {
@@ -2191,7 +2340,7 @@ type ForgetResponse struct {
 
 func (x *ForgetResponse) Reset() {
 	*x = ForgetResponse{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[30]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2203,7 +2352,7 @@ func (x *ForgetResponse) String() string {
 func (*ForgetResponse) ProtoMessage() {}
 
 func (x *ForgetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[30]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2216,7 +2365,7 @@ func (x *ForgetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetResponse.ProtoReflect.Descriptor instead.
 func (*ForgetResponse) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{30}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{33}
 }
 
 type LogsRequest struct {
@@ -2238,7 +2387,7 @@ type LogsRequest struct {
 
 func (x *LogsRequest) Reset() {
 	*x = LogsRequest{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[31]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2250,7 +2399,7 @@ func (x *LogsRequest) String() string {
 func (*LogsRequest) ProtoMessage() {}
 
 func (x *LogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[31]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2263,7 +2412,7 @@ func (x *LogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsRequest.ProtoReflect.Descriptor instead.
 func (*LogsRequest) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{31}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *LogsRequest) GetEnvironment() string {
@@ -2354,7 +2503,7 @@ type LogsResponse struct {
 
 func (x *LogsResponse) Reset() {
 	*x = LogsResponse{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[32]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2366,7 +2515,7 @@ func (x *LogsResponse) String() string {
 func (*LogsResponse) ProtoMessage() {}
 
 func (x *LogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[32]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2379,7 +2528,7 @@ func (x *LogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsResponse.ProtoReflect.Descriptor instead.
 func (*LogsResponse) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{32}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *LogsResponse) GetBlocks() []*LogBlock {
@@ -2404,7 +2553,7 @@ type LogBlock struct {
 
 func (x *LogBlock) Reset() {
 	*x = LogBlock{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[33]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2416,7 +2565,7 @@ func (x *LogBlock) String() string {
 func (*LogBlock) ProtoMessage() {}
 
 func (x *LogBlock) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[33]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2429,7 +2578,7 @@ func (x *LogBlock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogBlock.ProtoReflect.Descriptor instead.
 func (*LogBlock) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{33}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *LogBlock) GetService() string {
@@ -2493,7 +2642,7 @@ type TerminalRequest struct {
 
 func (x *TerminalRequest) Reset() {
 	*x = TerminalRequest{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[34]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2505,7 +2654,7 @@ func (x *TerminalRequest) String() string {
 func (*TerminalRequest) ProtoMessage() {}
 
 func (x *TerminalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[34]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2518,7 +2667,7 @@ func (x *TerminalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerminalRequest.ProtoReflect.Descriptor instead.
 func (*TerminalRequest) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{34}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *TerminalRequest) GetOpen() *TerminalOpen {
@@ -2560,7 +2709,7 @@ type TerminalOpen struct {
 
 func (x *TerminalOpen) Reset() {
 	*x = TerminalOpen{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[35]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2572,7 +2721,7 @@ func (x *TerminalOpen) String() string {
 func (*TerminalOpen) ProtoMessage() {}
 
 func (x *TerminalOpen) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[35]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2585,7 +2734,7 @@ func (x *TerminalOpen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerminalOpen.ProtoReflect.Descriptor instead.
 func (*TerminalOpen) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{35}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *TerminalOpen) GetAttach() *InstanceID {
@@ -2619,7 +2768,7 @@ type Size struct {
 
 func (x *Size) Reset() {
 	*x = Size{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[36]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2631,7 +2780,7 @@ func (x *Size) String() string {
 func (*Size) ProtoMessage() {}
 
 func (x *Size) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[36]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2644,7 +2793,7 @@ func (x *Size) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Size.ProtoReflect.Descriptor instead.
 func (*Size) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{36}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Size) GetColumns() int64 {
@@ -2672,7 +2821,7 @@ type TerminalResponse struct {
 
 func (x *TerminalResponse) Reset() {
 	*x = TerminalResponse{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[37]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2684,7 +2833,7 @@ func (x *TerminalResponse) String() string {
 func (*TerminalResponse) ProtoMessage() {}
 
 func (x *TerminalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[37]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2697,7 +2846,7 @@ func (x *TerminalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerminalResponse.ProtoReflect.Descriptor instead.
 func (*TerminalResponse) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{37}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *TerminalResponse) GetData() []byte {
@@ -2732,7 +2881,7 @@ type Socket struct {
 
 func (x *Socket) Reset() {
 	*x = Socket{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[38]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2744,7 +2893,7 @@ func (x *Socket) String() string {
 func (*Socket) ProtoMessage() {}
 
 func (x *Socket) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[38]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2757,7 +2906,7 @@ func (x *Socket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Socket.ProtoReflect.Descriptor instead.
 func (*Socket) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{38}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Socket) GetName() []byte {
@@ -2790,7 +2939,7 @@ type ListenRequest struct {
 
 func (x *ListenRequest) Reset() {
 	*x = ListenRequest{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[39]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2802,7 +2951,7 @@ func (x *ListenRequest) String() string {
 func (*ListenRequest) ProtoMessage() {}
 
 func (x *ListenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[39]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2815,7 +2964,7 @@ func (x *ListenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenRequest.ProtoReflect.Descriptor instead.
 func (*ListenRequest) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{39}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ListenRequest) GetSockets() []*Socket {
@@ -2834,7 +2983,7 @@ type ListenResponse struct {
 
 func (x *ListenResponse) Reset() {
 	*x = ListenResponse{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[40]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2846,7 +2995,7 @@ func (x *ListenResponse) String() string {
 func (*ListenResponse) ProtoMessage() {}
 
 func (x *ListenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[40]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2859,7 +3008,7 @@ func (x *ListenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenResponse.ProtoReflect.Descriptor instead.
 func (*ListenResponse) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{40}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ListenResponse) GetSockets() []*SocketStatus {
@@ -2881,7 +3030,7 @@ type SocketStatus struct {
 
 func (x *SocketStatus) Reset() {
 	*x = SocketStatus{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[41]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2893,7 +3042,7 @@ func (x *SocketStatus) String() string {
 func (*SocketStatus) ProtoMessage() {}
 
 func (x *SocketStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[41]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2906,7 +3055,7 @@ func (x *SocketStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SocketStatus.ProtoReflect.Descriptor instead.
 func (*SocketStatus) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{41}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *SocketStatus) GetSocket() *Socket {
@@ -2947,7 +3096,7 @@ type SignalRequest struct {
 
 func (x *SignalRequest) Reset() {
 	*x = SignalRequest{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[42]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2959,7 +3108,7 @@ func (x *SignalRequest) String() string {
 func (*SignalRequest) ProtoMessage() {}
 
 func (x *SignalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[42]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2972,7 +3121,7 @@ func (x *SignalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalRequest.ProtoReflect.Descriptor instead.
 func (*SignalRequest) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{42}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *SignalRequest) GetId() *ID {
@@ -2997,7 +3146,7 @@ type SignalResponse struct {
 
 func (x *SignalResponse) Reset() {
 	*x = SignalResponse{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[43]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3009,7 +3158,7 @@ func (x *SignalResponse) String() string {
 func (*SignalResponse) ProtoMessage() {}
 
 func (x *SignalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[43]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3022,7 +3171,7 @@ func (x *SignalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalResponse.ProtoReflect.Descriptor instead.
 func (*SignalResponse) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{43}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{46}
 }
 
 type InspectRequest struct {
@@ -3034,7 +3183,7 @@ type InspectRequest struct {
 
 func (x *InspectRequest) Reset() {
 	*x = InspectRequest{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[44]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3046,7 +3195,7 @@ func (x *InspectRequest) String() string {
 func (*InspectRequest) ProtoMessage() {}
 
 func (x *InspectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[44]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3059,7 +3208,7 @@ func (x *InspectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRequest.ProtoReflect.Descriptor instead.
 func (*InspectRequest) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{44}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *InspectRequest) GetIds() []*ID {
@@ -3078,7 +3227,7 @@ type InspectResponse struct {
 
 func (x *InspectResponse) Reset() {
 	*x = InspectResponse{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[45]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3090,7 +3239,7 @@ func (x *InspectResponse) String() string {
 func (*InspectResponse) ProtoMessage() {}
 
 func (x *InspectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[45]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3103,7 +3252,7 @@ func (x *InspectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectResponse.ProtoReflect.Descriptor instead.
 func (*InspectResponse) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{45}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *InspectResponse) GetInstances() []*Inspection {
@@ -3123,7 +3272,7 @@ type Inspection struct {
 
 func (x *Inspection) Reset() {
 	*x = Inspection{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[46]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3135,7 +3284,7 @@ func (x *Inspection) String() string {
 func (*Inspection) ProtoMessage() {}
 
 func (x *Inspection) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[46]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3148,7 +3297,7 @@ func (x *Inspection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Inspection.ProtoReflect.Descriptor instead.
 func (*Inspection) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{46}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Inspection) GetInstance() *InstanceID {
@@ -3177,7 +3326,7 @@ type ConnectRequest struct {
 
 func (x *ConnectRequest) Reset() {
 	*x = ConnectRequest{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[47]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3189,7 +3338,7 @@ func (x *ConnectRequest) String() string {
 func (*ConnectRequest) ProtoMessage() {}
 
 func (x *ConnectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[47]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3202,7 +3351,7 @@ func (x *ConnectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectRequest.ProtoReflect.Descriptor instead.
 func (*ConnectRequest) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{47}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ConnectRequest) GetOpen() *ConnectOpen {
@@ -3243,7 +3392,7 @@ type ConnectOpen struct {
 
 func (x *ConnectOpen) Reset() {
 	*x = ConnectOpen{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[48]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3255,7 +3404,7 @@ func (x *ConnectOpen) String() string {
 func (*ConnectOpen) ProtoMessage() {}
 
 func (x *ConnectOpen) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[48]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3268,7 +3417,7 @@ func (x *ConnectOpen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectOpen.ProtoReflect.Descriptor instead.
 func (*ConnectOpen) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{48}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ConnectOpen) GetId() *ID {
@@ -3295,7 +3444,7 @@ type ConnectResponse struct {
 
 func (x *ConnectResponse) Reset() {
 	*x = ConnectResponse{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[49]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3307,7 +3456,7 @@ func (x *ConnectResponse) String() string {
 func (*ConnectResponse) ProtoMessage() {}
 
 func (x *ConnectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[49]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3320,7 +3469,7 @@ func (x *ConnectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectResponse.ProtoReflect.Descriptor instead.
 func (*ConnectResponse) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{49}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ConnectResponse) GetData() []byte {
@@ -3346,7 +3495,7 @@ type StatsRequest struct {
 
 func (x *StatsRequest) Reset() {
 	*x = StatsRequest{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[50]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3358,7 +3507,7 @@ func (x *StatsRequest) String() string {
 func (*StatsRequest) ProtoMessage() {}
 
 func (x *StatsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[50]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3371,7 +3520,7 @@ func (x *StatsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatsRequest.ProtoReflect.Descriptor instead.
 func (*StatsRequest) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{50}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *StatsRequest) GetInterval() int64 {
@@ -3390,7 +3539,7 @@ type StatsResponse struct {
 
 func (x *StatsResponse) Reset() {
 	*x = StatsResponse{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[51]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3402,7 +3551,7 @@ func (x *StatsResponse) String() string {
 func (*StatsResponse) ProtoMessage() {}
 
 func (x *StatsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[51]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3415,7 +3564,7 @@ func (x *StatsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatsResponse.ProtoReflect.Descriptor instead.
 func (*StatsResponse) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{51}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *StatsResponse) GetStats() []*Stat {
@@ -3440,7 +3589,7 @@ type Stat struct {
 
 func (x *Stat) Reset() {
 	*x = Stat{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[52]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3452,7 +3601,7 @@ func (x *Stat) String() string {
 func (*Stat) ProtoMessage() {}
 
 func (x *Stat) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[52]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3465,7 +3614,7 @@ func (x *Stat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stat.ProtoReflect.Descriptor instead.
 func (*Stat) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{52}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *Stat) GetInstance() *InstanceID {
@@ -3529,7 +3678,7 @@ type PreviewRequest struct {
 
 func (x *PreviewRequest) Reset() {
 	*x = PreviewRequest{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[53]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3541,7 +3690,7 @@ func (x *PreviewRequest) String() string {
 func (*PreviewRequest) ProtoMessage() {}
 
 func (x *PreviewRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[53]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3554,7 +3703,7 @@ func (x *PreviewRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewRequest.ProtoReflect.Descriptor instead.
 func (*PreviewRequest) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{53}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *PreviewRequest) GetEnvironment() string {
@@ -3594,7 +3743,7 @@ type PreviewResponse struct {
 
 func (x *PreviewResponse) Reset() {
 	*x = PreviewResponse{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[54]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3606,7 +3755,7 @@ func (x *PreviewResponse) String() string {
 func (*PreviewResponse) ProtoMessage() {}
 
 func (x *PreviewResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[54]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3619,7 +3768,7 @@ func (x *PreviewResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewResponse.ProtoReflect.Descriptor instead.
 func (*PreviewResponse) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{54}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *PreviewResponse) GetPreviews() []*Preview {
@@ -3642,7 +3791,7 @@ type Preview struct {
 
 func (x *Preview) Reset() {
 	*x = Preview{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[55]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3654,7 +3803,7 @@ func (x *Preview) String() string {
 func (*Preview) ProtoMessage() {}
 
 func (x *Preview) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[55]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3667,7 +3816,7 @@ func (x *Preview) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Preview.ProtoReflect.Descriptor instead.
 func (*Preview) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{55}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *Preview) GetKind() string {
@@ -3713,7 +3862,7 @@ type ShutdownRequest struct {
 
 func (x *ShutdownRequest) Reset() {
 	*x = ShutdownRequest{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[56]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3725,7 +3874,7 @@ func (x *ShutdownRequest) String() string {
 func (*ShutdownRequest) ProtoMessage() {}
 
 func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[56]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3738,7 +3887,7 @@ func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownRequest.ProtoReflect.Descriptor instead.
 func (*ShutdownRequest) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{56}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{59}
 }
 
 type ShutdownResponse struct {
@@ -3749,7 +3898,7 @@ type ShutdownResponse struct {
 
 func (x *ShutdownResponse) Reset() {
 	*x = ShutdownResponse{}
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[57]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3761,7 +3910,7 @@ func (x *ShutdownResponse) String() string {
 func (*ShutdownResponse) ProtoMessage() {}
 
 func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[57]
+	mi := &file_runtime_runtimepb_runtime_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3774,7 +3923,7 @@ func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownResponse.ProtoReflect.Descriptor instead.
 func (*ShutdownResponse) Descriptor() ([]byte, []int) {
-	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{57}
+	return file_runtime_runtimepb_runtime_proto_rawDescGZIP(), []int{60}
 }
 
 var File_runtime_runtimepb_runtime_proto protoreflect.FileDescriptor
@@ -3798,7 +3947,7 @@ const file_runtime_runtimepb_runtime_proto_rawDesc = "" +
 	"\aversion\x18\x01 \x01(\x03R\aversion\x12\x12\n" +
 	"\x04data\x18\x02 \x01(\fR\x04data\"+\n" +
 	"\x0fDescribeRequest\x12\x18\n" +
-	"\aversion\x18\x01 \x01(\x03R\aversion\"\xc2\x01\n" +
+	"\aversion\x18\x01 \x01(\x03R\aversion\"\xf4\x01\n" +
 	"\x10DescribeResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x03R\aversion\x12\x14\n" +
@@ -3808,7 +3957,15 @@ const file_runtime_runtimepb_runtime_proto_rawDesc = "" +
 	"\fcapabilities\x18\x06 \x03(\tR\fcapabilities\x12\x1e\n" +
 	"\n" +
 	"goroutines\x18\a \x01(\x03R\n" +
-	"goroutines\"\r\n" +
+	"goroutines\x120\n" +
+	"\x06driver\x18\b \x01(\v2\x18.stead.runtime.v1.DriverR\x06driver\"F\n" +
+	"\x06Driver\x12\x12\n" +
+	"\x04self\x18\x01 \x01(\bR\x04self\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
+	"\x05since\x18\x03 \x01(\x03R\x05since\"!\n" +
+	"\vLeadRequest\x12\x12\n" +
+	"\x04over\x18\x01 \x01(\bR\x04over\"\x0e\n" +
+	"\fLeadResponse\"\r\n" +
 	"\vHoldRequest\"\x0e\n" +
 	"\fHoldResponse\":\n" +
 	"\fStartRequest\x12*\n" +
@@ -4062,7 +4219,8 @@ const file_runtime_runtimepb_runtime_proto_rawDesc = "" +
 	"\rSTREAM_STDOUT\x10\x01\x12\x11\n" +
 	"\rSTREAM_STDERR\x10\x02\x12\x13\n" +
 	"\x0fSTREAM_TERMINAL\x10\x03\x12\x12\n" +
-	"\x0eSTREAM_RUNTIME\x10\x042\xe6\t\n" +
+	"\x0eSTREAM_RUNTIME\x10\x042\xad\n" +
+	"\n" +
 	"\aRuntime\x12Q\n" +
 	"\bDescribe\x12!.stead.runtime.v1.DescribeRequest\x1a\".stead.runtime.v1.DescribeResponse\x12G\n" +
 	"\x04Hold\x12\x1d.stead.runtime.v1.HoldRequest\x1a\x1e.stead.runtime.v1.HoldResponse0\x01\x12H\n" +
@@ -4078,7 +4236,8 @@ const file_runtime_runtimepb_runtime_proto_rawDesc = "" +
 	"\aInspect\x12 .stead.runtime.v1.InspectRequest\x1a!.stead.runtime.v1.InspectResponse\x12R\n" +
 	"\aConnect\x12 .stead.runtime.v1.ConnectRequest\x1a!.stead.runtime.v1.ConnectResponse(\x010\x01\x12J\n" +
 	"\x05Stats\x12\x1e.stead.runtime.v1.StatsRequest\x1a\x1f.stead.runtime.v1.StatsResponse0\x01\x12N\n" +
-	"\aPreview\x12 .stead.runtime.v1.PreviewRequest\x1a!.stead.runtime.v1.PreviewResponse\x12Q\n" +
+	"\aPreview\x12 .stead.runtime.v1.PreviewRequest\x1a!.stead.runtime.v1.PreviewResponse\x12E\n" +
+	"\x04Lead\x12\x1d.stead.runtime.v1.LeadRequest\x1a\x1e.stead.runtime.v1.LeadResponse\x12Q\n" +
 	"\bShutdown\x12!.stead.runtime.v1.ShutdownRequest\x1a\".stead.runtime.v1.ShutdownResponseB8Z6github.com/stead-dev/stead/runtime/runtimepb;runtimepbb\x06proto3"
 
 var (
@@ -4094,7 +4253,7 @@ func file_runtime_runtimepb_runtime_proto_rawDescGZIP() []byte {
 }
 
 var file_runtime_runtimepb_runtime_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_runtime_runtimepb_runtime_proto_msgTypes = make([]protoimpl.MessageInfo, 59)
+var file_runtime_runtimepb_runtime_proto_msgTypes = make([]protoimpl.MessageInfo, 62)
 var file_runtime_runtimepb_runtime_proto_goTypes = []any{
 	(Stream)(0),                 // 0: stead.runtime.v1.Stream
 	(Event_Kind)(0),             // 1: stead.runtime.v1.Event.Kind
@@ -4105,150 +4264,156 @@ var file_runtime_runtimepb_runtime_proto_goTypes = []any{
 	(*Handle)(nil),              // 6: stead.runtime.v1.Handle
 	(*DescribeRequest)(nil),     // 7: stead.runtime.v1.DescribeRequest
 	(*DescribeResponse)(nil),    // 8: stead.runtime.v1.DescribeResponse
-	(*HoldRequest)(nil),         // 9: stead.runtime.v1.HoldRequest
-	(*HoldResponse)(nil),        // 10: stead.runtime.v1.HoldResponse
-	(*StartRequest)(nil),        // 11: stead.runtime.v1.StartRequest
-	(*StartResponse)(nil),       // 12: stead.runtime.v1.StartResponse
-	(*Spec)(nil),                // 13: stead.runtime.v1.Spec
-	(*Package)(nil),             // 14: stead.runtime.v1.Package
-	(*Limits)(nil),              // 15: stead.runtime.v1.Limits
-	(*Variable)(nil),            // 16: stead.runtime.v1.Variable
-	(*Port)(nil),                // 17: stead.runtime.v1.Port
-	(*Probe)(nil),               // 18: stead.runtime.v1.Probe
-	(*Restart)(nil),             // 19: stead.runtime.v1.Restart
-	(*StopPolicy)(nil),          // 20: stead.runtime.v1.StopPolicy
-	(*StopRequest)(nil),         // 21: stead.runtime.v1.StopRequest
-	(*StopResponse)(nil),        // 22: stead.runtime.v1.StopResponse
-	(*RouteRequest)(nil),        // 23: stead.runtime.v1.RouteRequest
-	(*RouteResponse)(nil),       // 24: stead.runtime.v1.RouteResponse
-	(*WatchRequest)(nil),        // 25: stead.runtime.v1.WatchRequest
-	(*WatchResponse)(nil),       // 26: stead.runtime.v1.WatchResponse
-	(*Event)(nil),               // 27: stead.runtime.v1.Event
-	(*GenerationStatus)(nil),    // 28: stead.runtime.v1.GenerationStatus
-	(*Started)(nil),             // 29: stead.runtime.v1.Started
-	(*Readiness)(nil),           // 30: stead.runtime.v1.Readiness
-	(*Exit)(nil),                // 31: stead.runtime.v1.Exit
-	(*ForgetRequest)(nil),       // 32: stead.runtime.v1.ForgetRequest
-	(*ForgetResponse)(nil),      // 33: stead.runtime.v1.ForgetResponse
-	(*LogsRequest)(nil),         // 34: stead.runtime.v1.LogsRequest
-	(*LogsResponse)(nil),        // 35: stead.runtime.v1.LogsResponse
-	(*LogBlock)(nil),            // 36: stead.runtime.v1.LogBlock
-	(*TerminalRequest)(nil),     // 37: stead.runtime.v1.TerminalRequest
-	(*TerminalOpen)(nil),        // 38: stead.runtime.v1.TerminalOpen
-	(*Size)(nil),                // 39: stead.runtime.v1.Size
-	(*TerminalResponse)(nil),    // 40: stead.runtime.v1.TerminalResponse
-	(*Socket)(nil),              // 41: stead.runtime.v1.Socket
-	(*ListenRequest)(nil),       // 42: stead.runtime.v1.ListenRequest
-	(*ListenResponse)(nil),      // 43: stead.runtime.v1.ListenResponse
-	(*SocketStatus)(nil),        // 44: stead.runtime.v1.SocketStatus
-	(*SignalRequest)(nil),       // 45: stead.runtime.v1.SignalRequest
-	(*SignalResponse)(nil),      // 46: stead.runtime.v1.SignalResponse
-	(*InspectRequest)(nil),      // 47: stead.runtime.v1.InspectRequest
-	(*InspectResponse)(nil),     // 48: stead.runtime.v1.InspectResponse
-	(*Inspection)(nil),          // 49: stead.runtime.v1.Inspection
-	(*ConnectRequest)(nil),      // 50: stead.runtime.v1.ConnectRequest
-	(*ConnectOpen)(nil),         // 51: stead.runtime.v1.ConnectOpen
-	(*ConnectResponse)(nil),     // 52: stead.runtime.v1.ConnectResponse
-	(*StatsRequest)(nil),        // 53: stead.runtime.v1.StatsRequest
-	(*StatsResponse)(nil),       // 54: stead.runtime.v1.StatsResponse
-	(*Stat)(nil),                // 55: stead.runtime.v1.Stat
-	(*PreviewRequest)(nil),      // 56: stead.runtime.v1.PreviewRequest
-	(*PreviewResponse)(nil),     // 57: stead.runtime.v1.PreviewResponse
-	(*Preview)(nil),             // 58: stead.runtime.v1.Preview
-	(*ShutdownRequest)(nil),     // 59: stead.runtime.v1.ShutdownRequest
-	(*ShutdownResponse)(nil),    // 60: stead.runtime.v1.ShutdownResponse
-	nil,                         // 61: stead.runtime.v1.Started.EndpointsEntry
+	(*Driver)(nil),              // 9: stead.runtime.v1.Driver
+	(*LeadRequest)(nil),         // 10: stead.runtime.v1.LeadRequest
+	(*LeadResponse)(nil),        // 11: stead.runtime.v1.LeadResponse
+	(*HoldRequest)(nil),         // 12: stead.runtime.v1.HoldRequest
+	(*HoldResponse)(nil),        // 13: stead.runtime.v1.HoldResponse
+	(*StartRequest)(nil),        // 14: stead.runtime.v1.StartRequest
+	(*StartResponse)(nil),       // 15: stead.runtime.v1.StartResponse
+	(*Spec)(nil),                // 16: stead.runtime.v1.Spec
+	(*Package)(nil),             // 17: stead.runtime.v1.Package
+	(*Limits)(nil),              // 18: stead.runtime.v1.Limits
+	(*Variable)(nil),            // 19: stead.runtime.v1.Variable
+	(*Port)(nil),                // 20: stead.runtime.v1.Port
+	(*Probe)(nil),               // 21: stead.runtime.v1.Probe
+	(*Restart)(nil),             // 22: stead.runtime.v1.Restart
+	(*StopPolicy)(nil),          // 23: stead.runtime.v1.StopPolicy
+	(*StopRequest)(nil),         // 24: stead.runtime.v1.StopRequest
+	(*StopResponse)(nil),        // 25: stead.runtime.v1.StopResponse
+	(*RouteRequest)(nil),        // 26: stead.runtime.v1.RouteRequest
+	(*RouteResponse)(nil),       // 27: stead.runtime.v1.RouteResponse
+	(*WatchRequest)(nil),        // 28: stead.runtime.v1.WatchRequest
+	(*WatchResponse)(nil),       // 29: stead.runtime.v1.WatchResponse
+	(*Event)(nil),               // 30: stead.runtime.v1.Event
+	(*GenerationStatus)(nil),    // 31: stead.runtime.v1.GenerationStatus
+	(*Started)(nil),             // 32: stead.runtime.v1.Started
+	(*Readiness)(nil),           // 33: stead.runtime.v1.Readiness
+	(*Exit)(nil),                // 34: stead.runtime.v1.Exit
+	(*ForgetRequest)(nil),       // 35: stead.runtime.v1.ForgetRequest
+	(*ForgetResponse)(nil),      // 36: stead.runtime.v1.ForgetResponse
+	(*LogsRequest)(nil),         // 37: stead.runtime.v1.LogsRequest
+	(*LogsResponse)(nil),        // 38: stead.runtime.v1.LogsResponse
+	(*LogBlock)(nil),            // 39: stead.runtime.v1.LogBlock
+	(*TerminalRequest)(nil),     // 40: stead.runtime.v1.TerminalRequest
+	(*TerminalOpen)(nil),        // 41: stead.runtime.v1.TerminalOpen
+	(*Size)(nil),                // 42: stead.runtime.v1.Size
+	(*TerminalResponse)(nil),    // 43: stead.runtime.v1.TerminalResponse
+	(*Socket)(nil),              // 44: stead.runtime.v1.Socket
+	(*ListenRequest)(nil),       // 45: stead.runtime.v1.ListenRequest
+	(*ListenResponse)(nil),      // 46: stead.runtime.v1.ListenResponse
+	(*SocketStatus)(nil),        // 47: stead.runtime.v1.SocketStatus
+	(*SignalRequest)(nil),       // 48: stead.runtime.v1.SignalRequest
+	(*SignalResponse)(nil),      // 49: stead.runtime.v1.SignalResponse
+	(*InspectRequest)(nil),      // 50: stead.runtime.v1.InspectRequest
+	(*InspectResponse)(nil),     // 51: stead.runtime.v1.InspectResponse
+	(*Inspection)(nil),          // 52: stead.runtime.v1.Inspection
+	(*ConnectRequest)(nil),      // 53: stead.runtime.v1.ConnectRequest
+	(*ConnectOpen)(nil),         // 54: stead.runtime.v1.ConnectOpen
+	(*ConnectResponse)(nil),     // 55: stead.runtime.v1.ConnectResponse
+	(*StatsRequest)(nil),        // 56: stead.runtime.v1.StatsRequest
+	(*StatsResponse)(nil),       // 57: stead.runtime.v1.StatsResponse
+	(*Stat)(nil),                // 58: stead.runtime.v1.Stat
+	(*PreviewRequest)(nil),      // 59: stead.runtime.v1.PreviewRequest
+	(*PreviewResponse)(nil),     // 60: stead.runtime.v1.PreviewResponse
+	(*Preview)(nil),             // 61: stead.runtime.v1.Preview
+	(*ShutdownRequest)(nil),     // 62: stead.runtime.v1.ShutdownRequest
+	(*ShutdownResponse)(nil),    // 63: stead.runtime.v1.ShutdownResponse
+	nil,                         // 64: stead.runtime.v1.Started.EndpointsEntry
 }
 var file_runtime_runtimepb_runtime_proto_depIdxs = []int32{
 	4,  // 0: stead.runtime.v1.InstanceID.id:type_name -> stead.runtime.v1.ID
-	13, // 1: stead.runtime.v1.StartRequest.spec:type_name -> stead.runtime.v1.Spec
-	6,  // 2: stead.runtime.v1.StartResponse.handle:type_name -> stead.runtime.v1.Handle
-	4,  // 3: stead.runtime.v1.Spec.id:type_name -> stead.runtime.v1.ID
-	16, // 4: stead.runtime.v1.Spec.environment:type_name -> stead.runtime.v1.Variable
-	17, // 5: stead.runtime.v1.Spec.ports:type_name -> stead.runtime.v1.Port
-	18, // 6: stead.runtime.v1.Spec.ready:type_name -> stead.runtime.v1.Probe
-	19, // 7: stead.runtime.v1.Spec.restart:type_name -> stead.runtime.v1.Restart
-	20, // 8: stead.runtime.v1.Spec.stop:type_name -> stead.runtime.v1.StopPolicy
-	18, // 9: stead.runtime.v1.Spec.live:type_name -> stead.runtime.v1.Probe
-	15, // 10: stead.runtime.v1.Spec.limits:type_name -> stead.runtime.v1.Limits
-	41, // 11: stead.runtime.v1.Spec.sockets:type_name -> stead.runtime.v1.Socket
-	14, // 12: stead.runtime.v1.Spec.package:type_name -> stead.runtime.v1.Package
-	16, // 13: stead.runtime.v1.Spec.data:type_name -> stead.runtime.v1.Variable
-	15, // 14: stead.runtime.v1.Spec.requests:type_name -> stead.runtime.v1.Limits
-	4,  // 15: stead.runtime.v1.StopRequest.id:type_name -> stead.runtime.v1.ID
-	4,  // 16: stead.runtime.v1.RouteRequest.id:type_name -> stead.runtime.v1.ID
-	27, // 17: stead.runtime.v1.WatchResponse.event:type_name -> stead.runtime.v1.Event
-	1,  // 18: stead.runtime.v1.Event.kind:type_name -> stead.runtime.v1.Event.Kind
-	4,  // 19: stead.runtime.v1.Event.id:type_name -> stead.runtime.v1.ID
-	5,  // 20: stead.runtime.v1.Event.instance:type_name -> stead.runtime.v1.InstanceID
-	28, // 21: stead.runtime.v1.Event.generation:type_name -> stead.runtime.v1.GenerationStatus
-	29, // 22: stead.runtime.v1.Event.started:type_name -> stead.runtime.v1.Started
-	30, // 23: stead.runtime.v1.Event.ready:type_name -> stead.runtime.v1.Readiness
-	31, // 24: stead.runtime.v1.Event.exit:type_name -> stead.runtime.v1.Exit
-	2,  // 25: stead.runtime.v1.GenerationStatus.phase:type_name -> stead.runtime.v1.GenerationStatus.Phase
-	6,  // 26: stead.runtime.v1.GenerationStatus.handle:type_name -> stead.runtime.v1.Handle
-	61, // 27: stead.runtime.v1.Started.endpoints:type_name -> stead.runtime.v1.Started.EndpointsEntry
-	0,  // 28: stead.runtime.v1.LogsRequest.stream:type_name -> stead.runtime.v1.Stream
-	36, // 29: stead.runtime.v1.LogsResponse.blocks:type_name -> stead.runtime.v1.LogBlock
-	5,  // 30: stead.runtime.v1.LogBlock.instance:type_name -> stead.runtime.v1.InstanceID
-	0,  // 31: stead.runtime.v1.LogBlock.stream:type_name -> stead.runtime.v1.Stream
-	38, // 32: stead.runtime.v1.TerminalRequest.open:type_name -> stead.runtime.v1.TerminalOpen
-	39, // 33: stead.runtime.v1.TerminalRequest.resize:type_name -> stead.runtime.v1.Size
-	5,  // 34: stead.runtime.v1.TerminalOpen.attach:type_name -> stead.runtime.v1.InstanceID
-	13, // 35: stead.runtime.v1.TerminalOpen.run:type_name -> stead.runtime.v1.Spec
-	39, // 36: stead.runtime.v1.TerminalOpen.size:type_name -> stead.runtime.v1.Size
-	0,  // 37: stead.runtime.v1.TerminalResponse.stream:type_name -> stead.runtime.v1.Stream
-	31, // 38: stead.runtime.v1.TerminalResponse.exit:type_name -> stead.runtime.v1.Exit
-	41, // 39: stead.runtime.v1.ListenRequest.sockets:type_name -> stead.runtime.v1.Socket
-	44, // 40: stead.runtime.v1.ListenResponse.sockets:type_name -> stead.runtime.v1.SocketStatus
-	41, // 41: stead.runtime.v1.SocketStatus.socket:type_name -> stead.runtime.v1.Socket
-	4,  // 42: stead.runtime.v1.SignalRequest.id:type_name -> stead.runtime.v1.ID
-	4,  // 43: stead.runtime.v1.InspectRequest.ids:type_name -> stead.runtime.v1.ID
-	49, // 44: stead.runtime.v1.InspectResponse.instances:type_name -> stead.runtime.v1.Inspection
-	5,  // 45: stead.runtime.v1.Inspection.instance:type_name -> stead.runtime.v1.InstanceID
-	51, // 46: stead.runtime.v1.ConnectRequest.open:type_name -> stead.runtime.v1.ConnectOpen
-	4,  // 47: stead.runtime.v1.ConnectOpen.id:type_name -> stead.runtime.v1.ID
-	55, // 48: stead.runtime.v1.StatsResponse.stats:type_name -> stead.runtime.v1.Stat
-	5,  // 49: stead.runtime.v1.Stat.instance:type_name -> stead.runtime.v1.InstanceID
-	13, // 50: stead.runtime.v1.PreviewRequest.specs:type_name -> stead.runtime.v1.Spec
-	58, // 51: stead.runtime.v1.PreviewResponse.previews:type_name -> stead.runtime.v1.Preview
-	7,  // 52: stead.runtime.v1.Runtime.Describe:input_type -> stead.runtime.v1.DescribeRequest
-	9,  // 53: stead.runtime.v1.Runtime.Hold:input_type -> stead.runtime.v1.HoldRequest
-	11, // 54: stead.runtime.v1.Runtime.Start:input_type -> stead.runtime.v1.StartRequest
-	21, // 55: stead.runtime.v1.Runtime.Stop:input_type -> stead.runtime.v1.StopRequest
-	23, // 56: stead.runtime.v1.Runtime.Route:input_type -> stead.runtime.v1.RouteRequest
-	25, // 57: stead.runtime.v1.Runtime.Watch:input_type -> stead.runtime.v1.WatchRequest
-	32, // 58: stead.runtime.v1.Runtime.Forget:input_type -> stead.runtime.v1.ForgetRequest
-	34, // 59: stead.runtime.v1.Runtime.Logs:input_type -> stead.runtime.v1.LogsRequest
-	37, // 60: stead.runtime.v1.Runtime.Terminal:input_type -> stead.runtime.v1.TerminalRequest
-	42, // 61: stead.runtime.v1.Runtime.Listen:input_type -> stead.runtime.v1.ListenRequest
-	45, // 62: stead.runtime.v1.Runtime.Signal:input_type -> stead.runtime.v1.SignalRequest
-	47, // 63: stead.runtime.v1.Runtime.Inspect:input_type -> stead.runtime.v1.InspectRequest
-	50, // 64: stead.runtime.v1.Runtime.Connect:input_type -> stead.runtime.v1.ConnectRequest
-	53, // 65: stead.runtime.v1.Runtime.Stats:input_type -> stead.runtime.v1.StatsRequest
-	56, // 66: stead.runtime.v1.Runtime.Preview:input_type -> stead.runtime.v1.PreviewRequest
-	59, // 67: stead.runtime.v1.Runtime.Shutdown:input_type -> stead.runtime.v1.ShutdownRequest
-	8,  // 68: stead.runtime.v1.Runtime.Describe:output_type -> stead.runtime.v1.DescribeResponse
-	10, // 69: stead.runtime.v1.Runtime.Hold:output_type -> stead.runtime.v1.HoldResponse
-	12, // 70: stead.runtime.v1.Runtime.Start:output_type -> stead.runtime.v1.StartResponse
-	22, // 71: stead.runtime.v1.Runtime.Stop:output_type -> stead.runtime.v1.StopResponse
-	24, // 72: stead.runtime.v1.Runtime.Route:output_type -> stead.runtime.v1.RouteResponse
-	26, // 73: stead.runtime.v1.Runtime.Watch:output_type -> stead.runtime.v1.WatchResponse
-	33, // 74: stead.runtime.v1.Runtime.Forget:output_type -> stead.runtime.v1.ForgetResponse
-	35, // 75: stead.runtime.v1.Runtime.Logs:output_type -> stead.runtime.v1.LogsResponse
-	40, // 76: stead.runtime.v1.Runtime.Terminal:output_type -> stead.runtime.v1.TerminalResponse
-	43, // 77: stead.runtime.v1.Runtime.Listen:output_type -> stead.runtime.v1.ListenResponse
-	46, // 78: stead.runtime.v1.Runtime.Signal:output_type -> stead.runtime.v1.SignalResponse
-	48, // 79: stead.runtime.v1.Runtime.Inspect:output_type -> stead.runtime.v1.InspectResponse
-	52, // 80: stead.runtime.v1.Runtime.Connect:output_type -> stead.runtime.v1.ConnectResponse
-	54, // 81: stead.runtime.v1.Runtime.Stats:output_type -> stead.runtime.v1.StatsResponse
-	57, // 82: stead.runtime.v1.Runtime.Preview:output_type -> stead.runtime.v1.PreviewResponse
-	60, // 83: stead.runtime.v1.Runtime.Shutdown:output_type -> stead.runtime.v1.ShutdownResponse
-	68, // [68:84] is the sub-list for method output_type
-	52, // [52:68] is the sub-list for method input_type
-	52, // [52:52] is the sub-list for extension type_name
-	52, // [52:52] is the sub-list for extension extendee
-	0,  // [0:52] is the sub-list for field type_name
+	9,  // 1: stead.runtime.v1.DescribeResponse.driver:type_name -> stead.runtime.v1.Driver
+	16, // 2: stead.runtime.v1.StartRequest.spec:type_name -> stead.runtime.v1.Spec
+	6,  // 3: stead.runtime.v1.StartResponse.handle:type_name -> stead.runtime.v1.Handle
+	4,  // 4: stead.runtime.v1.Spec.id:type_name -> stead.runtime.v1.ID
+	19, // 5: stead.runtime.v1.Spec.environment:type_name -> stead.runtime.v1.Variable
+	20, // 6: stead.runtime.v1.Spec.ports:type_name -> stead.runtime.v1.Port
+	21, // 7: stead.runtime.v1.Spec.ready:type_name -> stead.runtime.v1.Probe
+	22, // 8: stead.runtime.v1.Spec.restart:type_name -> stead.runtime.v1.Restart
+	23, // 9: stead.runtime.v1.Spec.stop:type_name -> stead.runtime.v1.StopPolicy
+	21, // 10: stead.runtime.v1.Spec.live:type_name -> stead.runtime.v1.Probe
+	18, // 11: stead.runtime.v1.Spec.limits:type_name -> stead.runtime.v1.Limits
+	44, // 12: stead.runtime.v1.Spec.sockets:type_name -> stead.runtime.v1.Socket
+	17, // 13: stead.runtime.v1.Spec.package:type_name -> stead.runtime.v1.Package
+	19, // 14: stead.runtime.v1.Spec.data:type_name -> stead.runtime.v1.Variable
+	18, // 15: stead.runtime.v1.Spec.requests:type_name -> stead.runtime.v1.Limits
+	4,  // 16: stead.runtime.v1.StopRequest.id:type_name -> stead.runtime.v1.ID
+	4,  // 17: stead.runtime.v1.RouteRequest.id:type_name -> stead.runtime.v1.ID
+	30, // 18: stead.runtime.v1.WatchResponse.event:type_name -> stead.runtime.v1.Event
+	1,  // 19: stead.runtime.v1.Event.kind:type_name -> stead.runtime.v1.Event.Kind
+	4,  // 20: stead.runtime.v1.Event.id:type_name -> stead.runtime.v1.ID
+	5,  // 21: stead.runtime.v1.Event.instance:type_name -> stead.runtime.v1.InstanceID
+	31, // 22: stead.runtime.v1.Event.generation:type_name -> stead.runtime.v1.GenerationStatus
+	32, // 23: stead.runtime.v1.Event.started:type_name -> stead.runtime.v1.Started
+	33, // 24: stead.runtime.v1.Event.ready:type_name -> stead.runtime.v1.Readiness
+	34, // 25: stead.runtime.v1.Event.exit:type_name -> stead.runtime.v1.Exit
+	2,  // 26: stead.runtime.v1.GenerationStatus.phase:type_name -> stead.runtime.v1.GenerationStatus.Phase
+	6,  // 27: stead.runtime.v1.GenerationStatus.handle:type_name -> stead.runtime.v1.Handle
+	64, // 28: stead.runtime.v1.Started.endpoints:type_name -> stead.runtime.v1.Started.EndpointsEntry
+	0,  // 29: stead.runtime.v1.LogsRequest.stream:type_name -> stead.runtime.v1.Stream
+	39, // 30: stead.runtime.v1.LogsResponse.blocks:type_name -> stead.runtime.v1.LogBlock
+	5,  // 31: stead.runtime.v1.LogBlock.instance:type_name -> stead.runtime.v1.InstanceID
+	0,  // 32: stead.runtime.v1.LogBlock.stream:type_name -> stead.runtime.v1.Stream
+	41, // 33: stead.runtime.v1.TerminalRequest.open:type_name -> stead.runtime.v1.TerminalOpen
+	42, // 34: stead.runtime.v1.TerminalRequest.resize:type_name -> stead.runtime.v1.Size
+	5,  // 35: stead.runtime.v1.TerminalOpen.attach:type_name -> stead.runtime.v1.InstanceID
+	16, // 36: stead.runtime.v1.TerminalOpen.run:type_name -> stead.runtime.v1.Spec
+	42, // 37: stead.runtime.v1.TerminalOpen.size:type_name -> stead.runtime.v1.Size
+	0,  // 38: stead.runtime.v1.TerminalResponse.stream:type_name -> stead.runtime.v1.Stream
+	34, // 39: stead.runtime.v1.TerminalResponse.exit:type_name -> stead.runtime.v1.Exit
+	44, // 40: stead.runtime.v1.ListenRequest.sockets:type_name -> stead.runtime.v1.Socket
+	47, // 41: stead.runtime.v1.ListenResponse.sockets:type_name -> stead.runtime.v1.SocketStatus
+	44, // 42: stead.runtime.v1.SocketStatus.socket:type_name -> stead.runtime.v1.Socket
+	4,  // 43: stead.runtime.v1.SignalRequest.id:type_name -> stead.runtime.v1.ID
+	4,  // 44: stead.runtime.v1.InspectRequest.ids:type_name -> stead.runtime.v1.ID
+	52, // 45: stead.runtime.v1.InspectResponse.instances:type_name -> stead.runtime.v1.Inspection
+	5,  // 46: stead.runtime.v1.Inspection.instance:type_name -> stead.runtime.v1.InstanceID
+	54, // 47: stead.runtime.v1.ConnectRequest.open:type_name -> stead.runtime.v1.ConnectOpen
+	4,  // 48: stead.runtime.v1.ConnectOpen.id:type_name -> stead.runtime.v1.ID
+	58, // 49: stead.runtime.v1.StatsResponse.stats:type_name -> stead.runtime.v1.Stat
+	5,  // 50: stead.runtime.v1.Stat.instance:type_name -> stead.runtime.v1.InstanceID
+	16, // 51: stead.runtime.v1.PreviewRequest.specs:type_name -> stead.runtime.v1.Spec
+	61, // 52: stead.runtime.v1.PreviewResponse.previews:type_name -> stead.runtime.v1.Preview
+	7,  // 53: stead.runtime.v1.Runtime.Describe:input_type -> stead.runtime.v1.DescribeRequest
+	12, // 54: stead.runtime.v1.Runtime.Hold:input_type -> stead.runtime.v1.HoldRequest
+	14, // 55: stead.runtime.v1.Runtime.Start:input_type -> stead.runtime.v1.StartRequest
+	24, // 56: stead.runtime.v1.Runtime.Stop:input_type -> stead.runtime.v1.StopRequest
+	26, // 57: stead.runtime.v1.Runtime.Route:input_type -> stead.runtime.v1.RouteRequest
+	28, // 58: stead.runtime.v1.Runtime.Watch:input_type -> stead.runtime.v1.WatchRequest
+	35, // 59: stead.runtime.v1.Runtime.Forget:input_type -> stead.runtime.v1.ForgetRequest
+	37, // 60: stead.runtime.v1.Runtime.Logs:input_type -> stead.runtime.v1.LogsRequest
+	40, // 61: stead.runtime.v1.Runtime.Terminal:input_type -> stead.runtime.v1.TerminalRequest
+	45, // 62: stead.runtime.v1.Runtime.Listen:input_type -> stead.runtime.v1.ListenRequest
+	48, // 63: stead.runtime.v1.Runtime.Signal:input_type -> stead.runtime.v1.SignalRequest
+	50, // 64: stead.runtime.v1.Runtime.Inspect:input_type -> stead.runtime.v1.InspectRequest
+	53, // 65: stead.runtime.v1.Runtime.Connect:input_type -> stead.runtime.v1.ConnectRequest
+	56, // 66: stead.runtime.v1.Runtime.Stats:input_type -> stead.runtime.v1.StatsRequest
+	59, // 67: stead.runtime.v1.Runtime.Preview:input_type -> stead.runtime.v1.PreviewRequest
+	10, // 68: stead.runtime.v1.Runtime.Lead:input_type -> stead.runtime.v1.LeadRequest
+	62, // 69: stead.runtime.v1.Runtime.Shutdown:input_type -> stead.runtime.v1.ShutdownRequest
+	8,  // 70: stead.runtime.v1.Runtime.Describe:output_type -> stead.runtime.v1.DescribeResponse
+	13, // 71: stead.runtime.v1.Runtime.Hold:output_type -> stead.runtime.v1.HoldResponse
+	15, // 72: stead.runtime.v1.Runtime.Start:output_type -> stead.runtime.v1.StartResponse
+	25, // 73: stead.runtime.v1.Runtime.Stop:output_type -> stead.runtime.v1.StopResponse
+	27, // 74: stead.runtime.v1.Runtime.Route:output_type -> stead.runtime.v1.RouteResponse
+	29, // 75: stead.runtime.v1.Runtime.Watch:output_type -> stead.runtime.v1.WatchResponse
+	36, // 76: stead.runtime.v1.Runtime.Forget:output_type -> stead.runtime.v1.ForgetResponse
+	38, // 77: stead.runtime.v1.Runtime.Logs:output_type -> stead.runtime.v1.LogsResponse
+	43, // 78: stead.runtime.v1.Runtime.Terminal:output_type -> stead.runtime.v1.TerminalResponse
+	46, // 79: stead.runtime.v1.Runtime.Listen:output_type -> stead.runtime.v1.ListenResponse
+	49, // 80: stead.runtime.v1.Runtime.Signal:output_type -> stead.runtime.v1.SignalResponse
+	51, // 81: stead.runtime.v1.Runtime.Inspect:output_type -> stead.runtime.v1.InspectResponse
+	55, // 82: stead.runtime.v1.Runtime.Connect:output_type -> stead.runtime.v1.ConnectResponse
+	57, // 83: stead.runtime.v1.Runtime.Stats:output_type -> stead.runtime.v1.StatsResponse
+	60, // 84: stead.runtime.v1.Runtime.Preview:output_type -> stead.runtime.v1.PreviewResponse
+	11, // 85: stead.runtime.v1.Runtime.Lead:output_type -> stead.runtime.v1.LeadResponse
+	63, // 86: stead.runtime.v1.Runtime.Shutdown:output_type -> stead.runtime.v1.ShutdownResponse
+	70, // [70:87] is the sub-list for method output_type
+	53, // [53:70] is the sub-list for method input_type
+	53, // [53:53] is the sub-list for extension type_name
+	53, // [53:53] is the sub-list for extension extendee
+	0,  // [0:53] is the sub-list for field type_name
 }
 
 func init() { file_runtime_runtimepb_runtime_proto_init() }
@@ -4262,7 +4427,7 @@ func file_runtime_runtimepb_runtime_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_runtime_runtimepb_runtime_proto_rawDesc), len(file_runtime_runtimepb_runtime_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   59,
+			NumMessages:   62,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

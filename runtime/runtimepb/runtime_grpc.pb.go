@@ -42,6 +42,7 @@ const (
 	Runtime_Connect_FullMethodName  = "/stead.runtime.v1.Runtime/Connect"
 	Runtime_Stats_FullMethodName    = "/stead.runtime.v1.Runtime/Stats"
 	Runtime_Preview_FullMethodName  = "/stead.runtime.v1.Runtime/Preview"
+	Runtime_Lead_FullMethodName     = "/stead.runtime.v1.Runtime/Lead"
 	Runtime_Shutdown_FullMethodName = "/stead.runtime.v1.Runtime/Shutdown"
 )
 
@@ -74,6 +75,8 @@ type RuntimeClient interface {
 	Connect(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ConnectRequest, ConnectResponse], error)
 	Stats(ctx context.Context, in *StatsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[StatsResponse], error)
 	Preview(ctx context.Context, in *PreviewRequest, opts ...grpc.CallOption) (*PreviewResponse, error)
+	// Lead does nothing where nobody else could drive.
+	Lead(ctx context.Context, in *LeadRequest, opts ...grpc.CallOption) (*LeadResponse, error)
 	// Shutdown is answered when all processes are gone; then the runtime ends.
 	Shutdown(ctx context.Context, in *ShutdownRequest, opts ...grpc.CallOption) (*ShutdownResponse, error)
 }
@@ -278,6 +281,16 @@ func (c *runtimeClient) Preview(ctx context.Context, in *PreviewRequest, opts ..
 	return out, nil
 }
 
+func (c *runtimeClient) Lead(ctx context.Context, in *LeadRequest, opts ...grpc.CallOption) (*LeadResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(LeadResponse)
+	err := c.cc.Invoke(ctx, Runtime_Lead_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *runtimeClient) Shutdown(ctx context.Context, in *ShutdownRequest, opts ...grpc.CallOption) (*ShutdownResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ShutdownResponse)
@@ -317,6 +330,8 @@ type RuntimeServer interface {
 	Connect(grpc.BidiStreamingServer[ConnectRequest, ConnectResponse]) error
 	Stats(*StatsRequest, grpc.ServerStreamingServer[StatsResponse]) error
 	Preview(context.Context, *PreviewRequest) (*PreviewResponse, error)
+	// Lead does nothing where nobody else could drive.
+	Lead(context.Context, *LeadRequest) (*LeadResponse, error)
 	// Shutdown is answered when all processes are gone; then the runtime ends.
 	Shutdown(context.Context, *ShutdownRequest) (*ShutdownResponse, error)
 	mustEmbedUnimplementedRuntimeServer()
@@ -373,6 +388,9 @@ func (UnimplementedRuntimeServer) Stats(*StatsRequest, grpc.ServerStreamingServe
 }
 func (UnimplementedRuntimeServer) Preview(context.Context, *PreviewRequest) (*PreviewResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Preview not implemented")
+}
+func (UnimplementedRuntimeServer) Lead(context.Context, *LeadRequest) (*LeadResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Lead not implemented")
 }
 func (UnimplementedRuntimeServer) Shutdown(context.Context, *ShutdownRequest) (*ShutdownResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Shutdown not implemented")
@@ -618,6 +636,24 @@ func _Runtime_Preview_Handler(srv interface{}, ctx context.Context, dec func(int
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Runtime_Lead_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(LeadRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RuntimeServer).Lead(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Runtime_Lead_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RuntimeServer).Lead(ctx, req.(*LeadRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Runtime_Shutdown_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ShutdownRequest)
 	if err := dec(in); err != nil {
@@ -678,6 +714,10 @@ var Runtime_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Preview",
 			Handler:    _Runtime_Preview_Handler,
+		},
+		{
+			MethodName: "Lead",
+			Handler:    _Runtime_Lead_Handler,
 		},
 		{
 			MethodName: "Shutdown",

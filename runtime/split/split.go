@@ -80,7 +80,7 @@ func (r *Runtime) of(service string) (runtime.Runtime, error) {
 func (r *Runtime) Describe(ctx context.Context, version int) (runtime.Description, error) {
 	d, err := r.here.Describe(ctx, version)
 	if err != nil || r.there == nil {
-		d.Nonce, d.Capabilities = r.nonce, nil
+		d.Nonce, d.Capabilities, d.Driver = r.nonce, nil, nil
 		return d, err
 	}
 	there, err := r.there.Describe(ctx, version)
@@ -90,6 +90,7 @@ func (r *Runtime) Describe(ctx context.Context, version int) (runtime.Descriptio
 	d.Name, d.Nonce = there.Name, r.nonce
 	d.Capabilities = slices.Clone(there.Capabilities)
 	d.Goroutines += there.Goroutines
+	d.Driver = there.Driver
 	return d, nil
 }
 
@@ -122,6 +123,17 @@ func (r *Runtime) Route(ctx context.Context, id runtime.ID) error {
 		return fmt.Errorf("route %s: %w", id.Label(), err)
 	}
 	return to.Route(ctx, id)
+}
+
+// Lead implements runtime.Leader: builds are nobody else's business.
+func (r *Runtime) Lead(ctx context.Context, over bool) error {
+	if r.there == nil {
+		return r.nowhere
+	}
+	if l, ok := r.there.(runtime.Leader); ok {
+		return l.Lead(ctx, over)
+	}
+	return nil
 }
 
 // Listen implements runtime.Runtime: sockets are of this machine.
