@@ -61,7 +61,7 @@ func newLease(r *Runtime) *lease {
 }
 
 // LeaseName is the name of a project's Lease.
-func LeaseName(project string) string { return "stead-" + dnsLabel(project, maxStem) }
+func LeaseName(project string) string { return "stead-" + dnsLabel(project, maxLabel-len("stead-")) }
 
 // Identity says who drives, so that a person finds them: user@host, and behind
 // a slash what tells the homes of one user apart.
