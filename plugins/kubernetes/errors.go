@@ -39,6 +39,8 @@ func classify(err error) (class error, hint string) {
 		return runtime.Unavailable, "log in to the cluster again: kubectl cluster-info says whether that works"
 	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "exceeded quota"):
 		return runtime.Invalid, "kubectl describe quota says what is left"
+	case isDenied(err):
+		return runtime.Invalid, "whoever keeps the cluster has set the policy or webhook that is named"
 	case apierrors.IsForbidden(err):
 		return runtime.Invalid, "ask whoever keeps the cluster for the rights, or look at the policy that is named"
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsRequestEntityTooLargeError(err):
@@ -56,6 +58,13 @@ func classify(err error) (class error, hint string) {
 		return runtime.Invalid, "the cluster refuses it"
 	}
 	return runtime.Unavailable, "kubectl cluster-info says whether the cluster can be reached"
+}
+
+// isDenied: an admission policy or webhook was asked, and says no. Which code
+// and reason that has is up to them.
+func isDenied(err error) bool {
+	text := err.Error()
+	return strings.Contains(text, "denied request: ") || strings.Contains(text, "denied the request")
 }
 
 func (r *Runtime) terminating() error {

@@ -30,20 +30,33 @@ const (
 )
 
 // Connect returns a client. Tokens are read again from where the kubeconfig
-// says when they are due; nothing is asked yet.
+// says when they are due, and those in the kubeconfig itself when they are no
+// longer taken; nothing is asked yet.
 func Connect(t Target) (kubernetes.Interface, *rest.Config, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = t.Kubeconfig
-	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: t.Context}).ClientConfig()
+	load := reader(rules, t.Context)
+	config, err := load()
 	if err != nil {
 		return nil, nil, refuse(runtime.Invalid, "kubectl config get-contexts says which there are", "kubeconfig: %w", err)
 	}
 	config.QPS, config.Burst, config.UserAgent = queries, burst, "stead"
+	if config.BearerToken != "" && config.BearerTokenFile == "" {
+		config.Wrap((&login{load: load, token: config.BearerToken}).wrap)
+	}
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return nil, nil, fmt.Errorf("kubeconfig: %w: %w", err, runtime.Invalid)
 	}
 	return client, config, nil
+}
+
+// reader reads the kubeconfig anew with each call.
+func reader(rules *clientcmd.ClientConfigLoadingRules, context string) func() (*rest.Config, error) {
+	return func() (*rest.Config, error) {
+		overrides := &clientcmd.ConfigOverrides{CurrentContext: context}
+		return clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides).ClientConfig()
+	}
 }
 
 // Namespace is the one that was said, or what becomes of a project's name.
