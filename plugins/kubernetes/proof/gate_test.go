@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"k8s.io/client-go/rest"
@@ -27,6 +28,7 @@ type gate struct {
 	authority  []byte
 	url        string
 	proxy      *httputil.ReverseProxy
+	losses     atomic.Int32
 
 	mu      sync.Mutex
 	rule    rule // nil: all pass
@@ -145,8 +147,12 @@ func answer(w http.ResponseWriter, code int, reason, message string) {
 	_, _ = io.WriteString(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"`+reason+`","message":"`+message+`","code":`+strconv.Itoa(code)+`}`)
 }
 
-// lost has the server answer, and nobody hear it.
+// done has the server do it, without anybody being told.
+func (g *gate) done(r *http.Request) { g.proxy.ServeHTTP(httptest.NewRecorder(), r) }
+
+// lost is done, with a connection that ends then.
 func (g *gate) lost(r *http.Request) {
-	g.proxy.ServeHTTP(httptest.NewRecorder(), r)
+	g.losses.Add(1)
+	g.done(r)
 	panic(http.ErrAbortHandler)
 }
