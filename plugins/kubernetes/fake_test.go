@@ -30,6 +30,9 @@ func onFake(t *testing.T, objects ...k8sruntime.Object) (*Runtime, *fake.Clients
 		t.Fatal(err)
 	}
 	t.Cleanup(r.Close)
+	if err := r.cluster.wait(t.Context()); err != nil { // reactors may be added from now on: nobody lists
+		t.Fatal(err)
+	}
 	return r, c
 }
 
