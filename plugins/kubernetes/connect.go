@@ -91,6 +91,6 @@ func classed(err error) error {
 	if runtime.Class(err) != runtime.Internal {
 		return err
 	}
-	class, hint := classify(err)
+	hint, class := classify(err)
 	return runtime.WithHint(fmt.Errorf("%w: %w", err, class), hint)
 }

@@ -20,7 +20,7 @@ type runtimeID = runtime.ID
 // what to do about it.
 func (r *Runtime) explain(err error, format string, args ...any) error {
 	doing := fmt.Sprintf(format, args...)
-	class, hint := classify(err)
+	hint, class := classify(err)
 	if apierrors.HasStatusCause(err, "NamespaceTerminating") {
 		return r.terminating()
 	}
@@ -29,35 +29,35 @@ func (r *Runtime) explain(err error, format string, args ...any) error {
 
 // classify says what an error of the cluster means for who asked. What has no
 // status came from the way there.
-func classify(err error) (class error, hint string) {
+func classify(err error) (hint string, class error) {
 	var status apierrors.APIStatus
 	var network net.Error
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return runtime.Unavailable, "the cluster did not answer in time"
+		return "the cluster did not answer in time", runtime.Unavailable
 	case apierrors.IsUnauthorized(err):
-		return runtime.Unavailable, "log in to the cluster again: kubectl cluster-info says whether that works"
+		return "log in to the cluster again: kubectl cluster-info says whether that works", runtime.Unavailable
 	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "exceeded quota"):
-		return runtime.Invalid, "kubectl describe quota says what is left"
+		return "kubectl describe quota says what is left", runtime.Invalid
 	case isDenied(err):
-		return runtime.Invalid, "whoever keeps the cluster has set the policy or webhook that is named"
+		return "whoever keeps the cluster has set the policy or webhook that is named", runtime.Invalid
 	case apierrors.IsForbidden(err):
-		return runtime.Invalid, "ask whoever keeps the cluster for the rights, or look at the policy that is named"
+		return "ask whoever keeps the cluster for the rights, or look at the policy that is named", runtime.Invalid
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsRequestEntityTooLargeError(err):
-		return runtime.Invalid, "the cluster says which field it does not take"
+		return "the cluster says which field it does not take", runtime.Invalid
 	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err):
-		return runtime.Conflict, "somebody else has changed it: kubectl get -o yaml --show-managed-fields says who and what"
+		return "somebody else has changed it: kubectl get -o yaml --show-managed-fields says who and what", runtime.Conflict
 	case apierrors.IsNotFound(err):
-		return runtime.Unavailable, "it was removed at this very moment"
+		return "it was removed at this very moment", runtime.Unavailable
 	case errors.As(err, &network):
-		return runtime.Unavailable, "kubectl cluster-info says whether the cluster can be reached"
+		return "kubectl cluster-info says whether the cluster can be reached", runtime.Unavailable
 	case errors.As(err, &status):
 		if code := status.Status().Code; code == 429 || code >= 500 {
-			return runtime.Unavailable, "the cluster is busy, or is being started"
+			return "the cluster is busy, or is being started", runtime.Unavailable
 		}
-		return runtime.Invalid, "the cluster refuses it"
+		return "the cluster refuses it", runtime.Invalid
 	}
-	return runtime.Unavailable, "kubectl cluster-info says whether the cluster can be reached"
+	return "kubectl cluster-info says whether the cluster can be reached", runtime.Unavailable
 }
 
 // isDenied: an admission policy or webhook was asked, and says no. Which code

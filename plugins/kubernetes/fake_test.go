@@ -257,7 +257,7 @@ func TestErrorClasses(t *testing.T) {
 		{apierrors.NewConflict(gr, "web", errors.New("x")), runtime.Conflict},
 		{apierrors.NewApplyConflict(nil, `conflict with "kubectl"`), runtime.Conflict},
 	} {
-		if class, hint := classify(c.err); class != c.class || hint == "" {
+		if hint, class := classify(c.err); class != c.class || hint == "" {
 			t.Errorf("%v: %v, want %v (hint %q)", c.err, class, c.class, hint)
 		}
 	}

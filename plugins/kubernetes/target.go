@@ -78,7 +78,7 @@ func Platforms(client kubernetes.Interface) func(context.Context) ([]string, err
 			return nil, nil
 		}
 		if err != nil {
-			class, hint := classify(err)
+			hint, class := classify(err)
 			return nil, runtime.WithHint(fmt.Errorf("list nodes: %w: %w", err, class), hint)
 		}
 		var list []string
