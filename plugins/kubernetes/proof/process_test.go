@@ -11,12 +11,11 @@ import (
 	"github.com/stead-dev/stead/runtime/plugin"
 )
 
+// builds is where TestMain has a place for the runtime's program.
+var builds string
+
 var built = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "sr")
-	if err != nil {
-		return "", err
-	}
-	program := filepath.Join(dir, "stead-runtime-kubernetes")
+	program := filepath.Join(builds, "stead-runtime-kubernetes")
 	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", program, "github.com/stead-dev/stead/cmd/stead-runtime-kubernetes")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	build.Stderr = os.Stderr

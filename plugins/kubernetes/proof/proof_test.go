@@ -31,7 +31,14 @@ import (
 
 func TestMain(m *testing.M) {
 	steadkubernetes.LogTo(slog.New(slog.DiscardHandler)) // client-go's own words
-	os.Exit(m.Run())
+	var err error
+	if builds, err = os.MkdirTemp("", "sr"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	os.RemoveAll(builds)
+	os.Exit(code)
 }
 
 // patience ends a test that hangs; it asserts no speed.
