@@ -24,7 +24,9 @@ func TestKubernetesServerIsAway(t *testing.T) {
 	spec.Image, spec.Patch, spec.Environment = guest, "", nil
 	spec.Command, spec.Ports = []string{"/guest", "exit", "3", "15s"}, nil
 	p.start(spec)
-	p.await("both run", func() bool { return p.generations[spec.ID].Phase == runtime.GenerationRunning && p.readyOf(spec.ID) == 2 })
+	p.await("both run", func() bool {
+		return p.generations[spec.ID].Phase == runtime.GenerationRunning && p.readyOf(spec.ID) == 2
+	})
 	for round, how := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGKILL} {
 		c.Signal(t, "kube-apiserver", how)
 		p.mu.Lock()
