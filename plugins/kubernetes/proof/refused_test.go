@@ -61,7 +61,7 @@ func TestKubernetesBusy(t *testing.T) {
 	for _, n := range s.writes(t) {
 		total += n
 	}
-	const needed = 6 + 4 // start and route; start, route, second owner, removal
+	const needed = 6 + 5 // start and route; start, two second owners, route, removal
 	if lost := int(s.gate.losses.Load()); total > needed+lost || lost == 0 {
 		t.Errorf("%d writes, of which nobody heard of %d: %v", total, lost, s.writes(t))
 	}
