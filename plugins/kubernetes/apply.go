@@ -32,12 +32,15 @@ type typed[T metav1.Object] interface {
 func accessTo[T metav1.Object](c typed[T]) access {
 	return access{
 		get: func(ctx context.Context, name string) (metav1.Object, error) {
-			return c.Get(ctx, name, metav1.GetOptions{})
+			return persist(ctx, func() (metav1.Object, error) { return c.Get(ctx, name, metav1.GetOptions{}) })
 		},
 		patch: func(ctx context.Context, name string, how types.PatchType, body []byte, o metav1.PatchOptions) (metav1.Object, error) {
-			return c.Patch(ctx, name, how, body, o)
+			return persist(ctx, func() (metav1.Object, error) { return c.Patch(ctx, name, how, body, o) })
 		},
-		remove: c.Delete,
+		remove: func(ctx context.Context, name string, o metav1.DeleteOptions) error {
+			_, err := persist(ctx, func() (any, error) { return nil, c.Delete(ctx, name, o) })
+			return err
+		},
 	}
 }
 
@@ -145,7 +148,9 @@ func (o object) ownedBy(kind string, owner metav1.Object) object {
 // ensureNamespace makes the namespace when it is absent. Who may not ask is
 // told by the first write whether it is there.
 func (r *Runtime) ensureNamespace(ctx context.Context) error {
-	there, err := r.client.CoreV1().Namespaces().Get(ctx, r.namespace, metav1.GetOptions{})
+	there, err := persist(ctx, func() (*corev1.Namespace, error) {
+		return r.client.CoreV1().Namespaces().Get(ctx, r.namespace, metav1.GetOptions{})
+	})
 	switch {
 	case err == nil && there.Status.Phase == corev1.NamespaceTerminating:
 		return r.terminating()
@@ -157,7 +162,9 @@ func (r *Runtime) ensureNamespace(ctx context.Context) error {
 	namespace := &corev1.Namespace{}
 	namespace.Name = r.namespace
 	namespace.Labels = map[string]string{labelManagedBy: manager, labelProject: labelValue(r.project)}
-	_, err = r.client.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{FieldManager: manager})
+	_, err = persist(ctx, func() (any, error) {
+		return r.client.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{FieldManager: manager})
+	})
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return r.explain(err, "make namespace %s", r.namespace)
 	}

@@ -42,6 +42,8 @@ func classify(err error) (hint string, class error) {
 		return "log in to the cluster again: kubectl cluster-info says whether that works", runtime.Unavailable
 	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "exceeded quota"):
 		return "kubectl describe quota says what is left", runtime.Invalid
+	case isDenied(err):
+		return "whoever keeps the cluster has set the policy or webhook that is named", runtime.Invalid
 	case apierrors.IsForbidden(err):
 		return "ask whoever keeps the cluster for the rights, or look at the policy that is named", runtime.Invalid
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsRequestEntityTooLargeError(err):
@@ -59,6 +61,13 @@ func classify(err error) (hint string, class error) {
 		return "the cluster refuses it", runtime.Invalid
 	}
 	return "kubectl cluster-info says whether the cluster can be reached", runtime.Unavailable
+}
+
+// isDenied: an admission policy or webhook was asked, and says no. Which code
+// and reason that has is up to them.
+func isDenied(err error) bool {
+	text := err.Error()
+	return strings.Contains(text, "denied request: ") || strings.Contains(text, "denied the request")
 }
 
 func (r *Runtime) terminating() error {

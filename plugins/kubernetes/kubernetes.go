@@ -12,8 +12,8 @@
 //   - objects*.go turn a Spec into objects; pure functions.
 //   - apply.go writes them by server-side apply, one write for each object that
 //     differs.
-//   - watch.go follows Deployments, Jobs, pods, EndpointSlices and warnings by
-//     informers, and feeds every change to the ledger.
+//   - watch.go follows Deployments, Jobs, pods, EndpointSlices and warnings, and
+//     feeds every change to the ledger; follow.go does so by reflectors.
 //   - ledger.go turns that into events, under one mutex: a change is told by
 //     the time the next one is looked at, so no exit is overlooked.
 //   - lease*.go see to it that of all runtimes of a project one writes.

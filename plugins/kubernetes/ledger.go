@@ -20,7 +20,7 @@ import (
 )
 
 // ledger turns what the cluster says into events. Each change is taken in and
-// told under its mutex, in the order of the informer that brings it; informers
+// told under its mutex, in the order of the reflector that brings it; reflectors
 // of different kinds keep no order among them, so pods may be seen before
 // their generation's object and after it.
 type ledger struct {

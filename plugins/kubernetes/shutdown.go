@@ -73,7 +73,6 @@ func (r *Runtime) Close() {
 	r.mu.Unlock()
 	r.cancel()
 	r.work.Wait()
-	r.cluster.close()
 	r.journal.Close()
 	r.finish()
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -139,7 +140,9 @@ func (r *Runtime) liveReplicas(ctx context.Context, p *plan) int32 {
 // routed is the number of the generation that a service's Service selects; 0:
 // there is none.
 func (r *Runtime) routed(ctx context.Context, id runtime.ID) (uint64, error) {
-	s, err := r.client.CoreV1().Services(r.namespace).Get(ctx, ObjectName(id.Service), metav1.GetOptions{})
+	s, err := persist(ctx, func() (*corev1.Service, error) {
+		return r.client.CoreV1().Services(r.namespace).Get(ctx, ObjectName(id.Service), metav1.GetOptions{})
+	})
 	if apierrors.IsNotFound(err) {
 		return 0, nil
 	}

@@ -14,8 +14,6 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/informers"
-	"k8s.io/client-go/tools/cache"
 
 	"github.com/stead-dev/stead/runtime"
 )
@@ -43,70 +41,37 @@ func (r *Runtime) Watch(ctx context.Context, fn func(runtime.Event) error) error
 
 const watchPatience = 30 * time.Second
 
-// observer follows the cluster by informers, of one namespace and the labels
-// of one project alone.
+// observer follows the cluster, of one namespace and the labels of one project
+// alone.
 type observer struct {
 	r         *Runtime
-	factories []informers.SharedInformerFactory
 	endpoints *endpoints
+	unseen    atomic.Int32  // kinds of which nothing was seen yet, and 1 until all are counted
 	synced    chan struct{} // closed when all has been seen once
 	last      atomic.Value  // error: why it is not followed
 }
 
 func observe(r *Runtime) *observer {
 	o := &observer{r: r, endpoints: newEndpoints(), synced: make(chan struct{})}
-	ours := informers.NewSharedInformerFactoryWithOptions(r.client, 0, informers.WithNamespace(r.namespace),
-		informers.WithTweakListOptions(func(l *metav1.ListOptions) {
-			l.LabelSelector = r.ownership()
-		}))
-	warnings := informers.NewSharedInformerFactoryWithOptions(r.client, 0, informers.WithNamespace(r.namespace),
-		informers.WithTweakListOptions(func(l *metav1.ListOptions) { l.FieldSelector = "type=" + corev1.EventTypeWarning }))
-	leases := informers.NewSharedInformerFactoryWithOptions(r.client, 0, informers.WithNamespace(r.namespace),
-		informers.WithTweakListOptions(func(l *metav1.ListOptions) { l.FieldSelector = "metadata.name=" + r.lease.name }))
-	o.factories = []informers.SharedInformerFactory{ours, warnings, leases}
-	l := r.ledger
-	seen := []cache.InformerSynced{
-		follow(o, ours.Apps().V1().Deployments().Informer(), l.deployment, func(d *appsv1.Deployment) { l.objectGone(d.Labels) }),
-		follow(o, ours.Batch().V1().Jobs().Informer(), l.job, func(j *batchv1.Job) { l.objectGone(j.Labels) }),
-		follow(o, ours.Core().V1().Pods().Informer(), l.pod, l.podGone),
-		follow(o, ours.Discovery().V1().EndpointSlices().Informer(), o.endpoints.set, o.endpoints.remove),
-		follow(o, leases.Coordination().V1().Leases().Informer(), r.lease.saw, r.lease.gone),
-		follow(o, warnings.Core().V1().Events().Informer(), l.warned, func(*corev1.Event) {}),
-	}
-	for _, f := range o.factories {
-		f.Start(r.ctx.Done())
-	}
-	r.work.Go(func() { // ends when all has been seen, or with the runtime
-		if cache.WaitForCacheSync(r.ctx.Done(), seen...) {
-			close(o.synced)
-		}
-	})
+	o.unseen.Add(1)
+	ours, l := metav1.ListOptions{LabelSelector: r.ownership()}, r.ledger
+	follow(o, r.client.AppsV1().Deployments(r.namespace), ours, l.deployment, func(d *appsv1.Deployment) { l.objectGone(d.Labels) })
+	follow(o, r.client.BatchV1().Jobs(r.namespace), ours, l.job, func(j *batchv1.Job) { l.objectGone(j.Labels) })
+	follow(o, r.client.CoreV1().Pods(r.namespace), ours, l.pod, l.podGone)
+	follow(o, r.client.DiscoveryV1().EndpointSlices(r.namespace), ours, o.endpoints.set, o.endpoints.remove)
+	lease := metav1.ListOptions{FieldSelector: "metadata.name=" + r.lease.name}
+	follow(o, r.client.CoordinationV1().Leases(r.namespace), lease, r.lease.saw, r.lease.gone)
+	warnings := metav1.ListOptions{FieldSelector: "type=" + corev1.EventTypeWarning}
+	follow(o, r.client.CoreV1().Events(r.namespace), warnings, l.warned, func(*corev1.Event) {})
+	o.seen()
 	return o
 }
 
-// follow feeds an informer's changes to the ledger, trimmed.
-func follow[T any](o *observer, i cache.SharedIndexInformer, set, gone func(*T)) cache.InformerSynced {
-	_ = i.SetTransform(trim) // fails only once it has been started
-	_ = i.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) {
-		o.last.Store(fmt.Errorf("%w", err))
-		o.r.log.Warn("the cluster is not followed", "err", err)
-	})
-	registration, err := i.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(x any) { set(x.(*T)) },
-		UpdateFunc: func(_, x any) { set(x.(*T)) },
-		DeleteFunc: func(x any) {
-			if unknown, ok := x.(cache.DeletedFinalStateUnknown); ok {
-				x = unknown.Obj
-			}
-			if last, ok := x.(*T); ok {
-				gone(last)
-			}
-		},
-	})
-	if err != nil {
-		return func() bool { return false } // it was stopped before it began
+// seen: one kind more of which all has been seen.
+func (o *observer) seen() {
+	if o.unseen.Add(-1) == 0 {
+		close(o.synced)
 	}
-	return registration.HasSynced
 }
 
 // known reports whether the present is.
@@ -136,13 +101,6 @@ func (o *observer) wait(ctx context.Context) error {
 		err = errors.New("it does not answer")
 	}
 	return refuse(runtime.Unavailable, "kubectl cluster-info says whether it can be reached", "the cluster cannot be asked: %v", err)
-}
-
-// close ends all goroutines of informers; the runtime's context has ended.
-func (o *observer) close() {
-	for _, f := range o.factories {
-		f.Shutdown()
-	}
 }
 
 // trim drops what nobody here reads. With hundreds of pods that is most of it.
