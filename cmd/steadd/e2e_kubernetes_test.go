@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -100,6 +101,9 @@ func (s *cloudstead) endEnvironment() {
 	if out, code := s.dev("daemon", "stop", "--services"); code != 0 && !strings.Contains(out, "no daemon") {
 		s.Errorf("end the environment: %s", out)
 	}
+	for _, name := range []string{"steadd", "stead-runtime-kubernetes"} {
+		s.until(name+" ends", patience, func() bool { return s.process(name) == 0 })
+	}
 }
 
 // logs are those of the environment's daemon and of its runtime.
@@ -126,12 +130,17 @@ func (s *cloudstead) names(kind string, args ...string) []string {
 	return strings.Fields(s.kubectl(append([]string{"get", kind, "-o", "jsonpath={.items[*].metadata.name}"}, args...)...))
 }
 
-// processes of the environment: the one whose command line begins like this.
-func (s *cloudstead) process(name string) (pid int) {
-	for _, pid := range processesOf(s.dir) {
-		line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-		words := strings.Split(string(line), "\x00")
-		if err == nil && filepath.Base(words[0]) == name && strings.Contains(string(line), "--environment\x00dev") && !ended(pid) {
+// process is the pid of the environment's daemon, or of its runtime; 0: it does
+// not run.
+func (s *cloudstead) process(name string) int {
+	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, file := range files {
+		line, err := os.ReadFile(file)
+		program, arguments, _ := strings.Cut(string(line), "\x00")
+		if err != nil || filepath.Base(program) != name || !strings.Contains(arguments, s.dir+"/") || !strings.Contains(arguments, "--environment\x00dev") {
+			continue
+		}
+		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil && !ended(pid) {
 			return pid
 		}
 	}
@@ -141,10 +150,8 @@ func (s *cloudstead) process(name string) (pid int) {
 // kill9 kills a process of the environment, when there is one.
 func (s *cloudstead) kill9(name string) {
 	s.Helper()
-	pid := s.process(name)
-	if pid == 0 {
-		s.Fatalf("no %s", name)
-	}
+	pid := 0
+	s.until(name+" runs", patience, func() bool { pid = s.process(name); return pid != 0 }) // it may be on its way
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		s.Fatal(err)
 	}
