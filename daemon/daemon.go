@@ -91,6 +91,7 @@ type Daemon struct {
 	unsaved     Batch                      // transitions, and what follows from facts: committed later, see commit
 	boot        string                     // to be committed once
 	lost        string                     // why the runtime cannot be reached
+	trouble     string                     // what is wrong with what the runtime runs on
 	broken      string                     // why the state cannot be written
 	problem     string                     // Options.Problem
 	work        *queue

@@ -86,6 +86,7 @@ func (d *Daemon) attendOnce(ctx context.Context) error {
 	if err := d.tell(ctx, message{link: &linkChange{attached: true, nonce: description.Nonce}}); err != nil {
 		return err
 	}
+	defer d.heed(ctx, d.link.Load())()
 	err = l.Watch(ctx, func(e runtime.Event) error {
 		return d.tell(ctx, message{report: &e})
 	})

@@ -23,6 +23,7 @@ type draft struct {
 	told     map[exitKey]bool
 	forgot   uint64
 	lost     string
+	trouble  string
 	answers  []*request
 	urgent   bool            // must be committed before anything is done
 	opened   bool            // the runtime was asked to listen: what waits for a socket is to be asked for again
@@ -66,7 +67,7 @@ func (d *Daemon) turn(ctx context.Context, batch []message) {
 	if dr.batch.Projects != nil {
 		d.applied++
 	}
-	d.state, d.projects, d.lost = next, dr.projects, dr.lost
+	d.state, d.projects, d.lost, d.trouble = next, dr.projects, dr.lost, dr.trouble
 	d.specs = with(d.specs, dr.batch.Specs)
 	d.reloads = with(d.reloads, dr.reloads)
 	d.noted, d.told, d.forgot = dr.noted, dr.told, dr.forgot
@@ -117,6 +118,7 @@ func (d *Daemon) newDraft() *draft {
 		told:     d.told,
 		forgot:   d.forgot,
 		lost:     d.lost,
+		trouble:  d.trouble,
 		batch:    Batch{Boot: d.boot, Ports: d.ports.uncommitted()},
 		urgent:   d.boot != "",
 	}
@@ -137,6 +139,8 @@ func (d *Daemon) apply(dr *draft, m message) {
 	switch {
 	case m.report != nil:
 		d.translate(dr, *m.report)
+	case m.trouble != nil:
+		dr.trouble = *m.trouble
 	case m.event != nil:
 		dr.events = append(dr.events, m.event)
 	case m.gateway != nil:

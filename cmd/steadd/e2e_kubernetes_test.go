@@ -58,7 +58,7 @@ func (s *cloudstead) manifest(services string) string {
 		load = fmt.Sprintf("ctr -a %s -n %s", s.c.Containerd, s.c.Namespace)
 	}
 	return fmt.Sprintf("name: kube\nservices:\n%s\nenvironments:\n  dev: {kubeconfig: %s, context: %s, namespace: %s, load: %q, environment: {HOST: 0.0.0.0}}\n",
-		services, s.c.Kubeconfig, "stead-clustertest-"+s.c.Tier, s.namespace, load)
+		services, s.c.Kubeconfig, "stead-clustertest-"+s.c.Name, s.namespace, load)
 }
 
 // forPods builds what only these tests need: half a minute without a cache.
@@ -301,4 +301,35 @@ func (s *cloudstead) callers(url string) func() (good int, bad []string) {
 		<-done
 		return good, bad
 	}
+}
+
+// TestKubernetesAway: a cluster that hangs is told of by status in a moment,
+// with since when and what to do; when it is back, so is the present.
+func TestKubernetesAway(t *testing.T) {
+	c := cluster.Start(t, "control")
+	s := newCloudstead(t, c.Kubeconfig, `  web: {image: "x:1", ports: {http: 9000}}`)
+	s.dev("up", "-d", "--yes", "--timeout", "2s")                        // nothing runs there, and so it is not ready
+	t.Cleanup(func() { c.Signal(t, "kube-apiserver", syscall.SIGCONT) }) // or the environment would not end
+	away := func(signal syscall.Signal, is bool) string {
+		c.Signal(t, "kube-apiserver", signal)
+		out := ""
+		s.until("status says whether the cluster is away", patience, func() bool {
+			out, _ = s.dev("status")
+			return strings.Contains(out, "is away since") == is
+		})
+		return out
+	}
+	out := away(syscall.SIGSTOP, true)
+	for _, want := range []string{"warning: the cluster at https://127.0.0.1:", "what runs there goes on", "VPN", "kubeconfig", "web"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("status does not say %q:\n%s", want, out)
+		}
+	}
+	if why, _ := s.dev("why", "web"); !strings.Contains(why, "is away since") {
+		t.Errorf("why does not say it:\n%s", why)
+	}
+	s.kill9("steadd") // nor does a daemon that is new wait for the cluster
+	s.kill9("stead-runtime-kubernetes")
+	away(syscall.SIGSTOP, true)
+	away(syscall.SIGCONT, false)
 }

@@ -77,6 +77,7 @@ type Runtime struct {
 	metrics     atomic.Bool // there is a metrics API
 	usage       usage
 	kept        kept
+	reach       reach
 	ctx         context.Context // of all that goes on between calls; ends by Close
 	cancel      context.CancelFunc
 	done        chan struct{} // closed at the end of Shutdown and Close
@@ -112,6 +113,7 @@ func New(o Options) (*Runtime, error) {
 	r.ledger = newLedger(r.journal, o.Now, r.worker.wake)
 	r.cluster = observe(r)
 	r.work.Go(r.worker.run)
+	r.work.Go(r.watchReach)     // ends with the runtime
 	r.work.Go(r.lookForMetrics) // ends when the cluster has answered, or with the runtime
 	return r, nil
 }
@@ -125,6 +127,7 @@ func (r *Runtime) Describe(_ context.Context, version int) (runtime.Description,
 	return runtime.Description{
 		Name: "kubernetes", Version: version, Build: r.options.Build, PID: os.Getpid(), Nonce: r.options.Nonce,
 		Capabilities: r.capabilities(), Goroutines: goruntime.NumGoroutine(),
+		Trouble: r.reach.trouble(),
 	}, nil
 }
 

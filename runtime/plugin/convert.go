@@ -82,13 +82,13 @@ func handleFromProto(p *runtimepb.Handle) runtime.Handle {
 func descriptionToProto(d runtime.Description) *runtimepb.DescribeResponse {
 	return &runtimepb.DescribeResponse{
 		Name: d.Name, Version: int64(d.Version), Build: d.Build, Pid: int64(d.PID),
-		Nonce: d.Nonce, Capabilities: d.Capabilities, Goroutines: int64(d.Goroutines),
+		Nonce: d.Nonce, Capabilities: d.Capabilities, Goroutines: int64(d.Goroutines), Trouble: d.Trouble,
 	}
 }
 
 func descriptionFromProto(p *runtimepb.DescribeResponse) runtime.Description {
 	return runtime.Description{
 		Name: p.GetName(), Version: int(p.GetVersion()), Build: p.GetBuild(), PID: int(p.GetPid()),
-		Nonce: p.GetNonce(), Capabilities: p.GetCapabilities(), Goroutines: int(p.GetGoroutines()),
+		Nonce: p.GetNonce(), Capabilities: p.GetCapabilities(), Goroutines: int(p.GetGoroutines()), Trouble: p.GetTrouble(),
 	}
 }

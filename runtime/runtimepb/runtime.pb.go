@@ -484,6 +484,7 @@ type DescribeResponse struct {
 	Nonce         string                 `protobuf:"bytes,5,opt,name=nonce,proto3" json:"nonce,omitempty"`
 	Capabilities  []string               `protobuf:"bytes,6,rep,name=capabilities,proto3" json:"capabilities,omitempty"`
 	Goroutines    int64                  `protobuf:"varint,7,opt,name=goroutines,proto3" json:"goroutines,omitempty"` // now; 0: not known
+	Trouble       string                 `protobuf:"bytes,8,opt,name=trouble,proto3" json:"trouble,omitempty"`        // what is wrong with what it runs on; empty: nothing
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -565,6 +566,13 @@ func (x *DescribeResponse) GetGoroutines() int64 {
 		return x.Goroutines
 	}
 	return 0
+}
+
+func (x *DescribeResponse) GetTrouble() string {
+	if x != nil {
+		return x.Trouble
+	}
+	return ""
 }
 
 type HoldRequest struct {
@@ -3790,7 +3798,7 @@ const file_runtime_runtimepb_runtime_proto_rawDesc = "" +
 	"\aversion\x18\x01 \x01(\x03R\aversion\x12\x12\n" +
 	"\x04data\x18\x02 \x01(\fR\x04data\"+\n" +
 	"\x0fDescribeRequest\x12\x18\n" +
-	"\aversion\x18\x01 \x01(\x03R\aversion\"\xc2\x01\n" +
+	"\aversion\x18\x01 \x01(\x03R\aversion\"\xdc\x01\n" +
 	"\x10DescribeResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x03R\aversion\x12\x14\n" +
@@ -3800,7 +3808,8 @@ const file_runtime_runtimepb_runtime_proto_rawDesc = "" +
 	"\fcapabilities\x18\x06 \x03(\tR\fcapabilities\x12\x1e\n" +
 	"\n" +
 	"goroutines\x18\a \x01(\x03R\n" +
-	"goroutines\"\r\n" +
+	"goroutines\x12\x18\n" +
+	"\atrouble\x18\b \x01(\tR\atrouble\"\r\n" +
 	"\vHoldRequest\"\x0e\n" +
 	"\fHoldResponse\":\n" +
 	"\fStartRequest\x12*\n" +
