@@ -182,7 +182,7 @@ func TestKubernetesRenderIsApplied(t *testing.T) {
 	if out := s.do("diff"); strings.Contains(out, "change Secret") {
 		t.Errorf("it differs:\n%s", out)
 	}
-	s.kubectl("delete", "deployments", "--all", "--cascade=orphan") // nobody here would end what belongs to them
+	s.kubectl("delete", "deployments", "--all") // stead asks for what belongs to them to go first, and nobody is here to do that
 }
 
 // podPatience ends a wait for pods of which a busy machine has many.
@@ -332,4 +332,59 @@ func TestKubernetesAway(t *testing.T) {
 	s.kill9("stead-runtime-kubernetes")
 	away(syscall.SIGSTOP, true)
 	away(syscall.SIGCONT, false)
+}
+
+// TestKubernetesWhy: what keeps pods from running is named by why as it is at
+// home, with the cluster's own words.
+func TestKubernetesWhy(t *testing.T) {
+	const services = `  puller: {image: "%s/nowhere/absent:1"}
+  crasher: {command: ./service -exit 3}
+  eater: {command: ./service -hog 200000000, limits: {memory: 32Mi}}
+  giant: {command: ./service, requests: {memory: 4000Gi}}
+  fine: {command: ./service}`
+	kubeconfig := cluster.Node(t)
+	s := newCloudstead(t, kubeconfig, fmt.Sprintf(services, cluster.Of(t, kubeconfig).Registry))
+	if out, code := s.dev("up", "-d", "--yes", "--timeout", "1s"); code == 0 {
+		t.Errorf("up is content:\n%s", out)
+	}
+	for service, want := range map[string]string{
+		"puller":  "the image cannot be pulled: ",
+		"crasher": "exit code 3",
+		"eater":   "out of memory",
+		"giant":   "no node takes it: 0/1 nodes are available",
+		"fine":    "fine is ready",
+	} {
+		out := ""
+		s.until("why "+service+" says "+want, podPatience, func() bool {
+			out, _ = s.dev("why", service)
+			return strings.Contains(out, want)
+		})
+		t.Logf("%s", out)
+		if strings.Contains(out, "stead logs") {
+			t.Errorf("a hint for another daemon:\n%s", out)
+		}
+	}
+	s.kubectl("create", "quota", "none", "--hard=pods=1")
+	s.dev("restart", "fine", "--timeout", "1s")
+	s.until("why fine says that the quota is used up", podPatience, func() bool {
+		out, _ := s.dev("why", "fine")
+		return strings.Contains(out, "the namespace's quota is used up") && strings.Contains(out, "exceeded quota: none")
+	})
+}
+
+// TestKubernetesRestricted: what stead makes is let into a namespace that
+// enforces the Restricted pod security standard.
+func TestKubernetesRestricted(t *testing.T) {
+	s := newCloudstead(t, cluster.Node(t), `  migrate: {command: ./service -exit 0, restart: no}
+  web: {command: ./service -listen, ports: {http: 80}, ready: GET /, replicas: 2, depends_on: [migrate]}
+  worker: {command: ./service -every 1s}
+  shell: {command: ./service, terminal: true}`)
+	s.c.Run(t, "create", "namespace", s.namespace)
+	s.c.Run(t, "label", "namespace", s.namespace, "pod-security.kubernetes.io/enforce=restricted")
+	s.do("up", "-d", "--yes")
+	for name, one := range s.cloudStatus() {
+		if one.Phase != "ready" && one.Phase != "completed" {
+			t.Errorf("%s is %s", name, one.Phase)
+		}
+	}
 }
