@@ -95,6 +95,7 @@ type Daemon struct {
 	boot        string                     // to be committed once
 	lost        string                     // why the runtime cannot be reached
 	driver      *runtime.Driver            // who may change what runs there; nil: we
+	trouble     string                     // what is wrong with what the runtime runs on
 	broken      string                     // why the state cannot be written
 	problem     string                     // Options.Problem
 	work        *queue

@@ -99,6 +99,7 @@ func (d *Daemon) attendOnce(ctx context.Context) error {
 	defer cancel(nil)
 	d.again.Store(&cancel)
 	defer d.again.Store(nil)
+	defer d.heed(ctx, d.link.Load())()
 	sure := (&link{l, description}).surely(watching, description)
 	err = l.Watch(watching, func(e runtime.Event) error {
 		if err := sure(); err != nil {

@@ -16,6 +16,7 @@ type message struct {
 	gateway *gatewayMessage  // a gateway has something to say
 	ports   *portsChange     // which published ports can be had
 	note    *Event           // for the user
+	trouble *string          // with what the runtime runs on; empty: none any more
 	// diagnosed is what output says is wrong in source.
 	diagnosed *diagnosed
 	unbuilt   *unbuilt

@@ -44,6 +44,8 @@ func (d *Daemon) publish() {
 	switch {
 	case d.broken != "":
 		p.Problem = "the state cannot be written: " + d.broken
+	case d.trouble != "":
+		p.Problem = d.trouble
 	case d.lost != "":
 		p.Problem = "the runtime cannot be reached: " + d.lost
 	case gatewayTrouble(d.state) != "":

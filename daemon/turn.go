@@ -24,6 +24,7 @@ type draft struct {
 	forgot   uint64
 	lost     string
 	driver   *runtime.Driver
+	trouble  string
 	answers  []*request
 	urgent   bool            // must be committed before anything is done
 	opened   bool            // the runtime was asked to listen: what waits for a socket is to be asked for again
@@ -70,7 +71,7 @@ func (d *Daemon) turn(ctx context.Context, batch []message) {
 			d.opens(l, dr.now)
 		}
 	}
-	d.state, d.projects, d.lost, d.driver = next, dr.projects, dr.lost, dr.driver
+	d.state, d.projects, d.lost, d.driver, d.trouble = next, dr.projects, dr.lost, dr.driver, dr.trouble
 	d.specs = with(d.specs, dr.batch.Specs)
 	d.reloads = with(d.reloads, dr.reloads)
 	d.noted, d.told, d.forgot = dr.noted, dr.told, dr.forgot
@@ -122,6 +123,7 @@ func (d *Daemon) newDraft() *draft {
 		forgot:   d.forgot,
 		lost:     d.lost,
 		driver:   d.driver,
+		trouble:  d.trouble,
 		batch:    Batch{Boot: d.boot, Ports: d.ports.uncommitted()},
 		urgent:   d.boot != "",
 	}
@@ -142,6 +144,8 @@ func (d *Daemon) apply(dr *draft, m message) {
 	switch {
 	case m.report != nil:
 		d.translate(dr, *m.report)
+	case m.trouble != nil:
+		dr.trouble = *m.trouble
 	case m.event != nil:
 		dr.events = append(dr.events, m.event)
 	case m.gateway != nil:

@@ -11,7 +11,7 @@ import (
 
 // previewKinds are those of package runtime, and builds alone.
 var previewKinds = []string{
-	string(runtime.PreviewRender), string(runtime.PreviewDiff), string(runtime.PreviewRemove), string(runtime.PreviewImage), "build",
+	string(runtime.PreviewRender), string(runtime.PreviewOpen), string(runtime.PreviewDiff), string(runtime.PreviewRemove), string(runtime.PreviewImage), "build",
 }
 
 // previewer returns the backend as one that knows of environments.

@@ -111,10 +111,12 @@ type Description struct {
 	Capabilities []string // names from the list below
 	Goroutines   int      // now, to see a leak by; 0 where there is nothing to count
 	Driver       *Driver  // nil where nobody else could be, or it is not known yet
+	Trouble      string   // what is wrong now with what it runs on, since when, and what to do; empty: nothing. See CapabilityTrouble
 }
 
 // Capabilities that a runtime may have.
 const (
+	CapabilityTrouble  = "trouble"  // Describe tells of it, at once: worth to be asked again and again
 	CapabilityTerminal = "terminal" // attach and exec
 	CapabilityCgroup   = "cgroup"   // whole trees are ended by cgroup.kill
 	CapabilitySockets  = "sockets"  // Listen, Spec.Sockets and Signal

@@ -93,7 +93,20 @@ func (t *step) reported(r Reported) {
 			g.Until = time.Time{}
 			g.to(g.unready(), at)
 		}
+		g.hindered(r.Reason)
 		t.look(g, at)
+	}
+}
+
+// hindered notes what keeps an instance from being started, which a runtime
+// says of a generation that it goes on trying to run: a cluster may find no
+// node for it. With the reason gone, so is the cause.
+func (g *Generation) hindered(reason string) {
+	switch {
+	case reason != "" && (g.Phase == PhaseStarting || g.Phase == PhaseUnready):
+		g.Cause = Cause{Kind: CauseStart, Text: reason}
+	case reason == "" && g.Phase == PhaseStarting && g.Cause.Kind == CauseStart:
+		g.Cause = Cause{}
 	}
 }
 

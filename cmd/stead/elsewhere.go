@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -106,6 +107,18 @@ func (c *cli) verb(verb string) string {
 		return "stead " + verb
 	}
 	return "stead --env " + c.target + " " + verb
+}
+
+// ownVerbs are command lines that mean the daemon they are given to.
+var ownVerbs = regexp.MustCompile(`\bstead (attach|build|daemon|diff|down|env|events|exec|logs|render|restart|run|status|up|why)\b`)
+
+// aim has the command lines in a hint name the environment that is meant:
+// who writes a hint does not know for which daemon it is.
+func (c *cli) aim(hint string) string {
+	if c.atHome() {
+		return hint
+	}
+	return ownVerbs.ReplaceAllString(hint, "stead --env "+strings.ReplaceAll(c.target, "$", "$$")+" $1")
 }
 
 // agree returns the context that the user agrees to deploy to; empty where no

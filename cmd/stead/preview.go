@@ -96,16 +96,28 @@ them to where they are run from, and prints their names and digests.`)
 
 func (c *cli) renderCommand() *cobra.Command {
 	p := &preview{cli: c, kind: string(runtime.PreviewRender)}
+	secrets := false
 	p.show = func(objects []*steadpb.PreviewObject) error {
 		for i, o := range objects {
 			if i > 0 {
 				fmt.Fprintln(c.out, "---")
 			}
+			if o.Kind == "Secret" && !secrets {
+				fmt.Fprintln(c.out, "# the values are left out: --show-secrets prints them, as this cannot be applied without")
+			}
 			fmt.Fprintln(c.out, strings.TrimRight(o.Text, "\n"))
 		}
 		return nil
 	}
-	return p.elsewhere(p.command("render", "Prints the objects that up --env would make", `Prints the objects that `+"`stead --env NAME up`"+` would make, as YAML. No cluster is asked.`))
+	cmd := p.command("render", "Prints the objects that up --env would make", `Prints the objects that `+"`stead --env NAME up`"+` would make, as YAML. No cluster is asked.
+The values of Secrets are left out, unless --show-secrets.`)
+	cmd.Flags().BoolVar(&secrets, "show-secrets", false, "with the values of Secrets, so that it can be applied")
+	cmd.PreRun = func(*cobra.Command, []string) {
+		if secrets {
+			p.kind = string(runtime.PreviewOpen)
+		}
+	}
+	return p.elsewhere(cmd)
 }
 
 func (c *cli) diffCommand() *cobra.Command {

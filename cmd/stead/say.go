@@ -136,7 +136,7 @@ func (c *cli) warn(format string, args ...any) {
 
 func (c *cli) hint(text string) {
 	if text != "" {
-		c.say("hint", text)
+		c.say("hint", c.aim(text))
 	}
 }
 

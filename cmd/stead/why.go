@@ -45,7 +45,7 @@ func (c *cli) why(ctx context.Context, where *scope, services []string, format o
 	if format.json() {
 		return c.writeJSON(whyShape{
 			Project: answer.Project, Service: answer.Service, Phase: answer.Phase, Kind: answer.Kind, Summary: answer.Summary,
-			Chain: list(answer.Chain), Evidence: list(answer.Evidence), Output: list(answer.Output), Hint: answer.Hint,
+			Chain: list(answer.Chain), Evidence: list(answer.Evidence), Output: list(answer.Output), Hint: c.aim(answer.Hint),
 			Cause: answer.Cause,
 		})
 	}
@@ -60,7 +60,7 @@ func (c *cli) why(ctx context.Context, where *scope, services []string, format o
 		}
 	}
 	if answer.Hint != "" {
-		fmt.Fprintln(c.out, "hint: "+answer.Hint)
+		fmt.Fprintln(c.out, "hint: "+c.aim(answer.Hint))
 	}
 	return nil
 }

@@ -38,6 +38,7 @@ type generation struct {
 	draining bool
 	removed  bool  // the wish to remove its object has reached the cluster
 	grace    int64 // that pods get at most; -1: their own
+	claims   int   // calls that do themselves what the worker would
 	tries    int   // of what the worker does, in a row, that failed
 	again    time.Time
 

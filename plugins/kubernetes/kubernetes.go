@@ -80,6 +80,7 @@ type Runtime struct {
 	metrics     atomic.Bool // there is a metrics API
 	usage       usage
 	kept        kept
+	reach       reach
 	ctx         context.Context // of all that goes on between calls; ends by Close
 	cancel      context.CancelFunc
 	done        chan struct{} // closed at the end of Shutdown and Close
@@ -120,6 +121,7 @@ func New(o Options) (*Runtime, error) {
 	r.cluster = observe(r)
 	r.work.Go(r.lease.run)
 	r.work.Go(r.worker.run)
+	r.work.Go(r.watchReach)     // ends with the runtime
 	r.work.Go(r.lookForMetrics) // ends when the cluster has answered, or with the runtime
 	return r, nil
 }
@@ -133,6 +135,7 @@ func (r *Runtime) Describe(_ context.Context, version int) (runtime.Description,
 	d := runtime.Description{
 		Name: "kubernetes", Version: version, Build: r.options.Build, PID: os.Getpid(), Nonce: r.options.Nonce,
 		Capabilities: r.capabilities(), Goroutines: goruntime.NumGoroutine(),
+		Trouble: r.reach.trouble(),
 	}
 	if r.cluster.known() {
 		driver := r.lease.driver()

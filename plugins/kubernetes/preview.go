@@ -27,14 +27,14 @@ func (r *Runtime) Preview(ctx context.Context, req runtime.PreviewRequest) ([]ru
 		return nil, refuse(runtime.Invalid, "each environment of a project has a runtime of its own", "preview: this runtime serves project %s in environment %s", r.project, r.environment)
 	}
 	switch req.Kind {
-	case runtime.PreviewRender, runtime.PreviewDiff:
+	case runtime.PreviewRender, runtime.PreviewOpen, runtime.PreviewDiff:
 		return r.previewSpecs(ctx, req)
 	case runtime.PreviewRemove:
 		return r.previewRemove(ctx)
 	case runtime.PreviewImage:
 		return r.previewImages(ctx, req.Specs)
 	}
-	return nil, refuse(runtime.Unsupported, "ask for render, diff, remove or image", "preview: unknown kind %q", req.Kind)
+	return nil, refuse(runtime.Unsupported, "ask for render, open, diff, remove or image", "preview: unknown kind %q", req.Kind)
 }
 
 func (r *Runtime) previewSpecs(ctx context.Context, req runtime.PreviewRequest) ([]runtime.Preview, error) {
@@ -52,10 +52,13 @@ func (r *Runtime) previewSpecs(ctx context.Context, req runtime.PreviewRequest) 
 		}
 		for _, o := range objects {
 			one := runtime.Preview{Kind: o.kind, Name: o.name, Service: spec.ID.Service}
-			if req.Kind == runtime.PreviewRender {
-				one.Text, err = o.yaml()
-			} else {
+			switch req.Kind {
+			case runtime.PreviewDiff:
 				one.Action, one.Text, err = r.differs(ctx, o)
+			case runtime.PreviewOpen:
+				one.Text, err = o.in(r.namespace).open()
+			default:
+				one.Text, err = o.in(r.namespace).yaml()
 			}
 			if err != nil {
 				return nil, fmt.Errorf("preview %s: %w", spec.ID.Service, err)
@@ -80,20 +83,36 @@ func rendered(spec runtime.Spec) ([]object, error) {
 	return append(objects, o), err
 }
 
+// in says where o is, for those who apply it from a text.
+func (o object) in(namespace string) object {
+	meta, _ := o.fields["metadata"].(map[string]any)
+	meta = maps.Clone(meta)
+	meta["namespace"] = namespace
+	o.fields = maps.Clone(o.fields)
+	o.fields["metadata"] = meta
+	return o
+}
+
+// open shows all of o.
+func (o object) open() (string, error) {
+	text, err := yaml.Marshal(o.fields)
+	return string(text), err
+}
+
 // yaml shows o. The values of a Secret are for nobody to read; what stands for
 // them is no base64, so that no one applies it by mistake.
 func (o object) yaml() (string, error) {
-	fields := o.fields
-	if data, ok := fields["data"].(map[string]any); ok && o.kind == "Secret" {
-		masked := map[string]any{}
-		for name := range data {
-			masked[name] = "(hidden)"
-		}
-		fields = maps.Clone(fields)
-		fields["data"] = masked
+	data, ok := o.fields["data"].(map[string]any)
+	if !ok || o.kind != "Secret" {
+		return o.open()
 	}
-	text, err := yaml.Marshal(fields)
-	return string(text), err
+	masked := map[string]any{}
+	for name := range data {
+		masked[name] = "(hidden)"
+	}
+	o.fields = maps.Clone(o.fields)
+	o.fields["data"] = masked
+	return o.open()
 }
 
 // hidden are fields that change by themselves, or say what stead remembers.

@@ -48,6 +48,16 @@ func TestPreview(t *testing.T) {
 	if list := ask(runtime.PreviewRender); !strings.Contains(list[2].Text, "name: web-8") {
 		t.Error("the next generation has not the next number")
 	}
+	values := false
+	for _, p := range ask(runtime.PreviewOpen) {
+		if !strings.Contains(p.Text, "namespace: ") {
+			t.Errorf("%s does not say where it is", p.Name)
+		}
+		values = values || p.Kind == "Secret" && strings.Contains(p.Text, "czNjcmV0")
+	}
+	if !values {
+		t.Error("what is to be applied has no values")
+	}
 	for _, p := range append(ask(runtime.PreviewDiff), ask(runtime.PreviewRender)...) {
 		if strings.Contains(p.Text, "s3cret") || strings.Contains(p.Text, "czNjcmV0") {
 			t.Errorf("%s shows a secret", p.Name)

@@ -45,7 +45,7 @@ type pods interface {
 func (r *Runtime) capabilities() []string {
 	all := []string{runtime.CapabilityRoute, runtime.CapabilityPreview}
 	if r.config != nil {
-		all = append(all, runtime.CapabilityTerminal, runtime.CapabilityConnect)
+		all = append(all, runtime.CapabilityTerminal, runtime.CapabilityConnect, runtime.CapabilityTrouble)
 	}
 	if r.metrics.Load() {
 		all = append(all, runtime.CapabilityStats)

@@ -41,6 +41,8 @@ func (r *Runtime) Stop(ctx context.Context, id runtime.ID, how runtime.StopReque
 		}
 		drain = routed != id.Number
 	}
+	release := r.ledger.claim(id)
+	defer release()
 	if !r.ledger.stop(id, how, drain) {
 		return nil // it has ended, or drains already
 	}
@@ -48,10 +50,27 @@ func (r *Runtime) Stop(ctx context.Context, id runtime.ID, how runtime.StopReque
 		r.drain(id)
 		return nil
 	}
-	if err := r.remove(ctx, id); err != nil {
+	if err := r.end(ctx, id); err != nil {
 		return fmt.Errorf("stop %s: %w", id.Label(), err)
 	}
 	return nil
+}
+
+// end removes a generation. Pods that have less than their own grace go first:
+// asked to end by what follows from the removal, they would be given all of it,
+// and a kubelet that has begun to wait does not heed a shorter one any more
+// (kubernetes/kubernetes#113606). What the cluster may make in their place is
+// removed at once.
+func (r *Runtime) end(ctx context.Context, id runtime.ID) error {
+	for _, j := range r.ledger.hurried(id) {
+		r.keepLogs(ctx, id, j.pod)
+		err := r.endPod(ctx, j)
+		r.ledger.did(j, err)
+		if err != nil {
+			return err
+		}
+	}
+	return r.remove(ctx, id)
 }
 
 // drain removes a generation's object once its endpoints are gone.

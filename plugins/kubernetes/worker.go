@@ -80,7 +80,7 @@ func (l *ledger) todo() (jobs []job, next time.Time) {
 		}
 	}
 	for _, g := range l.generations {
-		if !g.known {
+		if !g.known || g.claims > 0 {
 			continue
 		}
 		for _, p := range g.pods {
@@ -110,16 +110,50 @@ func (g *generation) todo() []job {
 		jobs = append(jobs, job{id: id, retire: &end})
 	}
 	for _, p := range g.pods {
-		switch {
-		// At once, and not when the cluster has asked it to end: a kubelet that
-		// has begun to wait for long does not heed a shorter grace any more.
-		case g.grace >= 0 && !p.over && (p.leaving || g.removed && !p.killing) && (!p.leaving || p.grace > g.grace):
-			jobs = append(jobs, job{id: id, pod: p.name, uid: p.uid, grace: g.grace})
-		case p.killed != "" && !p.killing && !p.leaving:
+		if p.killed != "" && !p.killing && !p.leaving {
 			jobs = append(jobs, job{id: id, pod: p.name, uid: p.uid, grace: 1})
 		}
 	}
+	if g.removed || g.object == "" { // see Runtime.end for those before
+		jobs = append(jobs, g.hurried()...)
+	}
 	return jobs
+}
+
+// hurried ends pods with less than their own grace.
+func (g *generation) hurried() []job {
+	var jobs []job
+	for _, p := range g.pods {
+		told := p.leaving && p.grace <= g.grace || p.killing && !p.leaving
+		if g.grace >= 0 && !g.draining && !p.over && !told {
+			jobs = append(jobs, job{id: g.record.ID, pod: p.name, uid: p.uid, grace: g.grace})
+		}
+	}
+	return jobs
+}
+
+func (l *ledger) hurried(id runtime.ID) []job {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	g := l.generations[keyOf(id)]
+	if g == nil {
+		return nil
+	}
+	return g.hurried()
+}
+
+// claim keeps the worker from a generation that somebody else ends, until the
+// function that is returned is called.
+func (l *ledger) claim(id runtime.ID) (release func()) {
+	var mine *generation
+	l.change(id, func(g *generation) { mine, g.claims = g, g.claims+1 })
+	return func() {
+		l.change(id, func(g *generation) {
+			if g == mine { // else it has ended, and this is a later one
+				g.claims--
+			}
+		})
+	}
 }
 
 // overdue ends what does not get ready in time, and what cannot ever start. It
@@ -166,7 +200,7 @@ func (w *worker) do(j job) {
 	var err error
 	switch {
 	case j.remove:
-		err = w.r.remove(ctx, j.id)
+		err = w.r.end(ctx, j.id)
 	case j.retire != nil:
 		w.r.keepLogs(ctx, j.id, "")
 		err = w.r.retire(ctx, j.id, *j.retire)

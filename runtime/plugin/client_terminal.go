@@ -13,17 +13,25 @@ import (
 
 // Terminal implements runtime.Runtime. The session ends when ctx does.
 func (c *Client) Terminal(ctx context.Context, req runtime.TerminalRequest) (runtime.Session, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	session, err := c.openTerminal(ctx, cancel, req)
+	streamCtx, cancel := context.WithCancel(ctx)
+	stream, err := c.openTerminal(streamCtx, req)
 	if err != nil {
 		err = errorFromStatus(ctx, err)
 		cancel()
 		return nil, err
 	}
-	return session, nil
+	explain := func(err error) error {
+		if closed := streamCtx.Err(); closed != nil && ctx.Err() == nil {
+			return closed
+		}
+		return errorFromStatus(ctx, err)
+	}
+	return &session{stream, cancel, explain}, nil
 }
 
-func (c *Client) openTerminal(ctx context.Context, cancel context.CancelFunc, req runtime.TerminalRequest) (*session, error) {
+type clientTerminal = grpc.BidiStreamingClient[runtimepb.TerminalRequest, runtimepb.TerminalResponse]
+
+func (c *Client) openTerminal(ctx context.Context, req runtime.TerminalRequest) (clientTerminal, error) {
 	stream, err := c.rpc.Terminal(ctx)
 	if err != nil {
 		return nil, err
@@ -35,13 +43,14 @@ func (c *Client) openTerminal(ctx context.Context, cancel context.CancelFunc, re
 	if _, err := stream.Recv(); err != nil {
 		return nil, err
 	}
-	return &session{stream, cancel}, nil
+	return stream, nil
 }
 
 // session is a Terminal stream. One goroutine may send while another receives.
 type session struct {
-	stream grpc.BidiStreamingClient[runtimepb.TerminalRequest, runtimepb.TerminalResponse]
-	cancel context.CancelFunc
+	stream  clientTerminal
+	cancel  context.CancelFunc
+	explain func(error) error // by the contexts of caller and Close: the stream's own is over as soon as the stream is
 }
 
 func (s *session) Send(in runtime.TerminalInput) error {
@@ -66,5 +75,5 @@ func (s *session) end(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.EOF
 	}
-	return errorFromStatus(s.stream.Context(), err)
+	return s.explain(err)
 }

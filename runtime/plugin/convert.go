@@ -83,7 +83,7 @@ func descriptionToProto(d runtime.Description) *runtimepb.DescribeResponse {
 	return &runtimepb.DescribeResponse{
 		Name: d.Name, Version: int64(d.Version), Build: d.Build, Pid: int64(d.PID),
 		Nonce: d.Nonce, Capabilities: d.Capabilities, Goroutines: int64(d.Goroutines),
-		Driver: driverToProto(d.Driver),
+		Trouble: d.Trouble, Driver: driverToProto(d.Driver),
 	}
 }
 
@@ -105,6 +105,6 @@ func descriptionFromProto(p *runtimepb.DescribeResponse) runtime.Description {
 	return runtime.Description{
 		Name: p.GetName(), Version: int(p.GetVersion()), Build: p.GetBuild(), PID: int(p.GetPid()),
 		Nonce: p.GetNonce(), Capabilities: p.GetCapabilities(), Goroutines: int(p.GetGoroutines()),
-		Driver: driverFromProto(p.GetDriver()),
+		Trouble: p.GetTrouble(), Driver: driverFromProto(p.GetDriver()),
 	}
 }

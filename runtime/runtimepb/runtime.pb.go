@@ -485,6 +485,7 @@ type DescribeResponse struct {
 	Capabilities  []string               `protobuf:"bytes,6,rep,name=capabilities,proto3" json:"capabilities,omitempty"`
 	Goroutines    int64                  `protobuf:"varint,7,opt,name=goroutines,proto3" json:"goroutines,omitempty"` // now; 0: not known
 	Driver        *Driver                `protobuf:"bytes,8,opt,name=driver,proto3" json:"driver,omitempty"`          // absent: nobody else could be, or it is not known yet
+	Trouble       string                 `protobuf:"bytes,9,opt,name=trouble,proto3" json:"trouble,omitempty"`        // what is wrong with what it runs on; empty: nothing
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -573,6 +574,13 @@ func (x *DescribeResponse) GetDriver() *Driver {
 		return x.Driver
 	}
 	return nil
+}
+
+func (x *DescribeResponse) GetTrouble() string {
+	if x != nil {
+		return x.Trouble
+	}
+	return ""
 }
 
 // Driver is who may change what runs.
@@ -3947,7 +3955,7 @@ const file_runtime_runtimepb_runtime_proto_rawDesc = "" +
 	"\aversion\x18\x01 \x01(\x03R\aversion\x12\x12\n" +
 	"\x04data\x18\x02 \x01(\fR\x04data\"+\n" +
 	"\x0fDescribeRequest\x12\x18\n" +
-	"\aversion\x18\x01 \x01(\x03R\aversion\"\xf4\x01\n" +
+	"\aversion\x18\x01 \x01(\x03R\aversion\"\x8e\x02\n" +
 	"\x10DescribeResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x03R\aversion\x12\x14\n" +
@@ -3958,7 +3966,8 @@ const file_runtime_runtimepb_runtime_proto_rawDesc = "" +
 	"\n" +
 	"goroutines\x18\a \x01(\x03R\n" +
 	"goroutines\x120\n" +
-	"\x06driver\x18\b \x01(\v2\x18.stead.runtime.v1.DriverR\x06driver\"F\n" +
+	"\x06driver\x18\b \x01(\v2\x18.stead.runtime.v1.DriverR\x06driver\x12\x18\n" +
+	"\atrouble\x18\t \x01(\tR\atrouble\"F\n" +
 	"\x06Driver\x12\x12\n" +
 	"\x04self\x18\x01 \x01(\bR\x04self\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +

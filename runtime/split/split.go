@@ -87,7 +87,7 @@ func (r *Runtime) Describe(ctx context.Context, version int) (runtime.Descriptio
 	if err != nil {
 		return runtime.Description{}, fmt.Errorf("reach where services run: %w", err)
 	}
-	d.Name, d.Nonce = there.Name, r.nonce
+	d.Name, d.Nonce, d.Trouble = there.Name, r.nonce, there.Trouble
 	d.Capabilities = slices.Clone(there.Capabilities)
 	d.Goroutines += there.Goroutines
 	d.Driver = there.Driver

@@ -106,7 +106,7 @@ func (c *cloud) preview(req runtime.PreviewRequest) ([]runtime.Preview, error) {
 		one := runtime.Preview{Kind: "Deployment", Name: name, Service: name}
 		old, known := c.there[name]
 		switch req.Kind {
-		case runtime.PreviewRender:
+		case runtime.PreviewRender, runtime.PreviewOpen:
 			text, err := json.MarshalIndent(spec, "", "  ")
 			if err != nil {
 				return nil, err

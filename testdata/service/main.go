@@ -33,6 +33,7 @@ var (
 	every      = flag.Duration("every", 0, "write a numbered line this often")
 	count      = flag.String("count", "", "file that holds the number of the last line, kept over restarts")
 	record     = flag.String("record", "", "append instance and exit code to this file before ending")
+	hog        = flag.Int("hog", 0, "use so many bytes of memory")
 	say        = flag.String("say", "", "send this by sd_notify, ; for a line end, once listening")
 	notify     = flag.String("notify", "", "send a datagram with the pid to this Unix socket once listening")
 )
@@ -60,6 +61,10 @@ func main() {
 	}
 	if *hold != "" {
 		lock()
+	}
+	used := make([]byte, *hog)
+	for i := 0; i < len(used); i += 4096 { // a page that is not written to is none
+		used[i] = 1
 	}
 	for n := range *lines {
 		fmt.Println("line", n+1)

@@ -112,7 +112,7 @@ func serveEcho() {
 }
 
 func open() net.Listener {
-	l, err := net.Listen("tcp", "127.0.0.1:"+cmp.Or(*insist, os.Getenv("PORT")))
+	l, err := net.Listen("tcp", net.JoinHostPort(cmp.Or(os.Getenv("HOST"), "127.0.0.1"), cmp.Or(*insist, os.Getenv("PORT"))))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		end(71)

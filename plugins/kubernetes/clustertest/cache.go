@@ -94,7 +94,7 @@ func (p product) built() (string, error) {
 		return "", err
 	}
 	if _, err := os.Stat(path); err != nil {
-		return "", fmt.Errorf("%s has not been built: run `make cluster-build`, which takes 10 minutes or more", path)
+		return "", fmt.Errorf("%s has not been built: run `make cluster-build`, which takes 10 minutes or more: %w", path, errCannot)
 	}
 	now := time.Now()
 	_ = os.Chtimes(path, now, now) // for trim; a read-only cache is as good
@@ -128,7 +128,10 @@ func (p product) build(ctx context.Context) error {
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // go then removes its work folder
 	cmd.WaitDelay = 30 * time.Second
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("build %s: %w", p.name, errors.Join(err, context.Cause(ctx)))
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
+		return fmt.Errorf("build %s: %w", p.name, err)
 	}
 	cpu := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	fmt.Fprintf(os.Stderr, "built %s in %.0f s, %.0f s of CPU\n", p.name, time.Since(begin).Seconds(), cpu.Seconds())
@@ -141,10 +144,13 @@ func buildCommand(args []string) error {
 	if err := f.parse(args); err != nil {
 		return err
 	}
+	if err := machine(f.tier); err != nil { // before half an hour is spent on what will not be used
+		return err
+	}
 	_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, 10) // somebody works on this machine
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
-	ctx, cancel = context.WithTimeoutCause(ctx, *limit, fmt.Errorf("not ready after %s", *limit))
+	ctx, cancel = context.WithTimeoutCause(ctx, *limit, fmt.Errorf("not ready after %s: %w", *limit, errCannot))
 	defer cancel()
 	for _, p := range products(f.tier) {
 		if err := p.build(ctx); err != nil {
@@ -194,19 +200,30 @@ func prerequisites(tier string) (map[string]string, error) {
 		}
 		binaries[p.name] = path
 	}
+	return binaries, machine(tier)
+}
+
+// machine says what a tier lacks besides binaries.
+func machine(tier string) error {
 	if tier != "node" {
-		return binaries, nil
+		return nil
 	}
 	if os.Getuid() != 0 {
-		return nil, errors.New("a node takes root, for namespaces and mounts")
+		return fmt.Errorf("a node takes root, for namespaces and mounts: %w", errCannot)
 	}
+	probe := exec.Command("/proc/self/exe", "image") // does nothing but say how it is used
+	probe.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET}
+	if err := probe.Start(); err != nil {
+		return fmt.Errorf("a node takes namespaces of mounts, processes and networks, which are not allowed here: %w: %w", err, errCannot)
+	}
+	_ = probe.Wait() // that it began is all there is to know
 	for _, program := range []string{"containerd", "containerd-shim-runc-v2", "ctr", "runc", "ip", "iptables", "nft"} {
 		if _, err := exec.LookPath(program); err != nil {
-			return nil, fmt.Errorf("%s is missing: install containerd runc containernetworking-plugins iptables nftables iproute2", program)
+			return fmt.Errorf("%s is missing: install containerd runc containernetworking-plugins iptables nftables iproute2: %w", program, errCannot)
 		}
 	}
 	if _, err := os.Stat(cniPlugins + "/bridge"); err != nil {
-		return nil, fmt.Errorf("%w: install containernetworking-plugins", err)
+		return fmt.Errorf("%w: install containernetworking-plugins: %w", err, errCannot)
 	}
-	return binaries, nil
+	return nil
 }

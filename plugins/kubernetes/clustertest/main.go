@@ -17,6 +17,9 @@
 // Clusters of the same machine are told apart by name, and those with a node
 // also by -net, which numbers their addresses. All commands may run at the same
 // time; one `up` per name starts the cluster and the others wait for it.
+//
+// It ends with 3 where a cluster of the tier cannot be on this machine, or its
+// binaries were not built in time, and with 1 when something is wrong.
 package main
 
 import (
@@ -27,6 +30,12 @@ import (
 	"os"
 	"time"
 )
+
+// exitCannot is how build, ready and up end where a cluster cannot be, through
+// no fault of what is to be tested: the machine lacks something, or has no time.
+const exitCannot = 3
+
+var errCannot = errors.New("this machine cannot run such a cluster now")
 
 // source is the folder of this module, for build. The Makefile sets it.
 var source string
@@ -44,6 +53,9 @@ func main() {
 	os.Setenv("PATH", os.Getenv("PATH")+":/usr/local/sbin:/usr/sbin:/sbin") // an ordinary user's may lack them
 	if err := commands[os.Args[1]](os.Args[2:]); err != nil {
 		fmt.Fprintln(os.Stderr, "clustertest:", err)
+		if errors.Is(err, errCannot) {
+			os.Exit(exitCannot)
+		}
 		os.Exit(1)
 	}
 }

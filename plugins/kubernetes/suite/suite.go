@@ -37,6 +37,7 @@ func Harness() conformance.Harness {
 			"RestartWindow":           "as BackOff: six starts take three minutes",
 			"ReadyByLog":              "a kubelet does not read logs: refused, see TestRefusals",
 			"ReadyByNotify":           "a kubelet knows no sd_notify: refused, see TestRefusals",
+			"StopShortens":            "a kubelet that has begun to wait does not heed a shorter grace: kubernetes/kubernetes#113606",
 			"StopBySignal":            "only clusters with ContainerStopSignals, which is alpha, end by another signal than SIGTERM",
 		},
 	}
