@@ -107,7 +107,7 @@ func TestOneRuntimeDrives(t *testing.T) {
 	s := newShop(t, cluster.API(t))
 	alice, bob := s.runtime("alice@laptop/1"), s.runtime("bob@desk/2")
 	_, aliceEnded := watched(t, alice)
-	bobSaw, bobEnded := watched(t, bob)
+	_, bobEnded := watched(t, bob)
 	if leases, err := s.client.CoordinationV1().Leases(s.namespace).List(t.Context(), metav1.ListOptions{}); err != nil || len(leases.Items) > 0 {
 		t.Fatalf("watching took %v, %v", leases.Items, err)
 	}
@@ -117,7 +117,7 @@ func TestOneRuntimeDrives(t *testing.T) {
 	if err := within(t, bobEnded); err == nil || !strings.Contains(err.Error(), "driven by alice@laptop since ") {
 		t.Errorf("bob's watch ended by %v", err)
 	}
-	bobSaw, bobEnded = watched(t, bob)
+	bobSaw, bobEnded := watched(t, bob)
 	wantDrivenBy(t, bob, "alice@laptop")
 	if _, err := alice.Start(t.Context(), web(2)); err != nil {
 		t.Fatal(err)
