@@ -38,13 +38,17 @@ func (r *Runtime) watchReach() {
 	}
 	failed, since := 0, time.Time{}
 	for {
-		wait := reachEvery
+		wait, hint, away := reachEvery, "", false
 		err := r.ask()
-		switch hint, class := classify(err); {
-		case err == nil || class != runtime.Unavailable:
+		if err != nil {
+			var class error
+			hint, class = classify(err)
+			away = class == runtime.Unavailable
+		}
+		if !away {
 			failed = 0
 			r.reach.text.Store(nil)
-		default:
+		} else {
 			if failed++; failed == 1 {
 				since = r.now()
 			}
