@@ -71,6 +71,13 @@ func (c *contested) Lead(_ context.Context, over bool) error {
 	return nil
 }
 
+func (c *contested) Stop(ctx context.Context, id runtime.ID, how runtime.StopRequest) error {
+	if d, _ := c.now(); !d.Self {
+		return wrapClass("driven by "+d.String(), runtime.Conflict)
+	}
+	return c.fakeLink.Stop(ctx, id, how)
+}
+
 func (c *contested) Start(ctx context.Context, spec runtime.Spec) (runtime.Handle, error) {
 	if d, _ := c.now(); !d.Self {
 		return runtime.Handle{}, wrapClass("driven by "+d.String(), runtime.Conflict)

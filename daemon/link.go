@@ -140,6 +140,21 @@ func (d *Daemon) runtime(ctx context.Context) (*link, error) {
 	}
 }
 
+// steadily calls fn with the attached runtime, and again when another one has
+// taken its place meanwhile: an environment that gets a target is attached anew.
+// So fn may be called more than once.
+func (d *Daemon) steadily(ctx context.Context, fn func(*link) error) error {
+	for {
+		l, err := d.runtime(ctx)
+		if err != nil {
+			return err
+		}
+		if err = fn(l); err == nil || ctx.Err() != nil || d.link.Load() == l {
+			return err
+		}
+	}
+}
+
 // Settled returns when the present is known for the first time, the limit has
 // passed, or ctx ends.
 func (d *Daemon) Settled(ctx context.Context, limit time.Duration) {

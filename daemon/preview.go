@@ -66,11 +66,10 @@ func (d *Daemon) Preview(ctx context.Context, req UpRequest, kind runtime.Previe
 		}
 		ask.Specs = append(ask.Specs, spec)
 	}
-	l, err := d.runtime(ctx)
-	if err != nil {
-		return result, err
-	}
-	result.Objects, err = l.Preview(ctx, ask)
+	err = d.steadily(ctx, func(l *link) (err error) {
+		result.Objects, err = l.Preview(ctx, ask)
+		return err
+	})
 	return result, err
 }
 
@@ -133,22 +132,23 @@ func (d *Daemon) buildNow(ctx context.Context, p Project, s Service) error {
 		ctx, cancel = context.WithTimeoutCause(ctx, s.BuildTimeout, fmt.Errorf("build of %s did not end within %s: %w", s.Name, span(s.BuildTimeout), runtime.Unavailable))
 		defer cancel()
 	}
-	l, err := d.runtime(ctx)
-	if err != nil {
-		return err
-	}
 	spec := *s.Build
 	spec.ID.Service, spec.ID.Number, spec.Log, spec.Inherited = ":build", 1, "", p.Environment
-	session, err := l.Terminal(ctx, runtime.TerminalRequest{Run: &spec})
-	if err != nil {
-		return fmt.Errorf("build %s: %w", s.Name, err)
-	}
-	defer session.Close()
-	texts := &buildTexts{}
-	if d.diagnose != nil {
-		texts.to = []Diagnoser{d.diagnose(Output{Project: p, Service: s, Build: true})}
-	}
-	exit, err := readSession(session, texts.write)
+	var texts *buildTexts
+	var exit runtime.Exit
+	err := d.steadily(ctx, func(l *link) error {
+		session, err := l.Terminal(ctx, runtime.TerminalRequest{Run: &spec})
+		if err != nil {
+			return err
+		}
+		defer session.Close()
+		texts = &buildTexts{}
+		if d.diagnose != nil {
+			texts.to = []Diagnoser{d.diagnose(Output{Project: p, Service: s, Build: true})}
+		}
+		exit, err = readSession(session, texts.write)
+		return err
+	})
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
