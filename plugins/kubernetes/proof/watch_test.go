@@ -22,8 +22,8 @@ func gone(n int32) rule {
 	}
 }
 
-// kindsWatched: Deployments, Jobs, pods, EndpointSlices, warnings.
-const kindsWatched = 5
+// kindsWatched: Deployments, Jobs, pods, EndpointSlices, warnings, the Lease.
+const kindsWatched = 6
 
 // eventuallyWatched waits until every kind is followed anew.
 func eventuallyWatched(t *testing.T, s *scene) {
