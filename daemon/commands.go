@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/stead-dev/stead/runtime"
@@ -45,7 +46,7 @@ func (d *Daemon) order(ctx context.Context, c supervisor.Command) {
 		d.work.add(c.ID.Name, func() { d.stop(ctx, runtimeID(c.ID), c.Kill) })
 	case supervisor.Route:
 		if l := d.link.Load(); l != nil && l.can(runtime.CapabilityRoute) {
-			d.work.add(c.ID.Name, func() { d.route(ctx, runtimeID(c.ID)) })
+			d.work.addAfter(c.ID.Name, func() { d.route(ctx, c.ID) }, func() {})
 		}
 	case supervisor.Signal:
 		d.work.add(c.ID.Name, func() { d.signal(ctx, runtimeID(c.ID), c.Signal) })
@@ -72,9 +73,17 @@ func (d *Daemon) start(ctx context.Context, id supervisor.ID, spec runtime.Spec)
 		return
 	}
 	_, err := l.Start(ctx, spec)
-	if err != nil && !errors.Is(err, runtime.Unavailable) && ctx.Err() == nil {
+	switch {
+	case err == nil || ctx.Err() != nil:
+	case !errors.Is(err, runtime.Unavailable):
 		d.refusedStart(ctx, id, err)
+	case len(spec.Sockets) == 0:
+		d.repeat(ctx, l, id, awaitsStart, func() { d.start(ctx, id, spec) })
 	}
+}
+
+func awaitsStart(g *supervisor.Generation) bool {
+	return g.Phase == supervisor.PhaseStarting && !g.Known
 }
 
 // startAgain asks once more for generations that were refused because a
@@ -131,7 +140,9 @@ func (d *Daemon) stop(ctx context.Context, id runtime.ID, kill bool) {
 	}
 	err := l.Stop(ctx, id, runtime.StopRequest{Drain: !kill, Kill: kill})
 	switch {
-	case err == nil || ctx.Err() != nil || errors.Is(err, runtime.Unavailable):
+	case err == nil || ctx.Err() != nil:
+	case errors.Is(err, runtime.Unavailable):
+		d.repeat(ctx, l, supervisorID(id), awaitsStop, func() { d.stop(ctx, id, kill) })
 	case errors.Is(err, runtime.NotFound): // it has ended, and was forgotten; or it never started
 		e := runtime.Event{Kind: runtime.GenerationEvent, ID: id, Generation: &runtime.GenerationStatus{Phase: runtime.GenerationStopped}}
 		_ = d.tell(ctx, message{report: &e})
@@ -139,6 +150,8 @@ func (d *Daemon) stop(ctx context.Context, id runtime.ID, kill bool) {
 		d.log.Warn("a stop was refused", "service", id.Service, "gen", id.Number, "err", err)
 	}
 }
+
+func awaitsStop(g *supervisor.Generation) bool { return g.Phase == supervisor.PhaseStopping }
 
 func (d *Daemon) signal(ctx context.Context, id runtime.ID, signal string) {
 	if l := d.link.Load(); l != nil {
@@ -148,13 +161,67 @@ func (d *Daemon) signal(ctx context.Context, id runtime.ID, signal string) {
 	}
 }
 
-func (d *Daemon) route(ctx context.Context, id runtime.ID) {
-	if l := d.link.Load(); l != nil {
-		if err := l.Route(ctx, id); err != nil && ctx.Err() == nil {
-			d.log.Warn("a route was refused", "service", id.Service, "gen", id.Number, "err", err)
-			_ = d.tell(ctx, message{note: &Event{
-				Project: id.Project, Service: id.Service, Generation: id.Number, Kind: EventDaemon, Text: "callers are not led to it: " + err.Error(),
-			}})
+// route leads callers to a generation. It comes back when they are led there,
+// or are to be led elsewhere by now: the generation before, which they have
+// until then, is stopped by a later command on the service.
+func (d *Daemon) route(ctx context.Context, id supervisor.ID) {
+	told := ""
+	for wait := commandAgain / 10; ; wait = min(2*wait, commandSeldom) {
+		l := d.link.Load()
+		if l != nil {
+			err := l.Route(ctx, runtimeID(id))
+			if err == nil || errors.Is(err, runtime.NotFound) || ctx.Err() != nil {
+				return
+			}
+			if text := err.Error(); text != told {
+				told = text
+				d.log.Warn("a route was refused", "service", id.Service, "gen", id.Number, "err", err)
+				_ = d.tell(ctx, message{note: &Event{
+					Project: id.Project, Service: id.Service, Generation: id.Number, Kind: EventDaemon, Text: "callers are not led to it yet: " + text,
+				}})
+			}
 		}
+		if !pause(ctx, wait) || !d.leads(id) {
+			return
+		}
+	}
+}
+
+// leads reports whether callers are still to be led to a generation, by us.
+func (d *Daemon) leads(id supervisor.ID) bool {
+	state := &d.Present().State
+	return !state.Observing && state.Service(id.Name).Routed == id.Number
+}
+
+// What the runtime cannot do now, as it is attached and what it runs on is
+// away, is asked for again after that time; a route, for which callers may
+// wait, sooner at first.
+const (
+	commandAgain  = time.Second
+	commandSeldom = 2 * time.Second
+)
+
+// repeat has a command carried out once more if it still holds by then. Where
+// the runtime was attached anew it was given again already.
+func (d *Daemon) repeat(ctx context.Context, l *link, id supervisor.ID, holds func(*supervisor.Generation) bool, do func()) {
+	wait := func() { pause(ctx, commandAgain) }
+	d.work.addAfter(id.Name, wait, func() {
+		s := d.Present().State.Service(id.Name)
+		i := slices.IndexFunc(s.Generations, func(g supervisor.Generation) bool { return g.Number == id.Number })
+		if i >= 0 && holds(&s.Generations[i]) && d.link.Load() == l {
+			do()
+		}
+	})
+}
+
+// pause reports whether the time has passed without ctx ending.
+func pause(ctx context.Context, wait time.Duration) bool {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
