@@ -213,7 +213,7 @@ func (d *Daemon) stopAll(ctx context.Context) (int, error) {
 		select {
 		case <-p.Newer():
 		case <-ctx.Done():
-			return 0, ctx.Err()
+			return 0, notStopped(p, all)
 		}
 	}
 	l, err := d.runtime(ctx)
@@ -223,9 +223,33 @@ func (d *Daemon) stopAll(ctx context.Context) (int, error) {
 	d.shut.Store(true)
 	if err := l.Shutdown(ctx); err != nil {
 		d.shut.Store(false)
+		if ctx.Err() != nil {
+			err = notStopped(d.Present(), all)
+		}
 		return len(all), err
 	}
 	return len(all), nil
+}
+
+// notStopped says what was still there when the time for a stop was over.
+func notStopped(p *Present, names []supervisor.Name) error {
+	var left []string
+	for _, n := range names {
+		if s := p.State.Service(n); !quiet(s) {
+			left = append(left, n.Service+" is "+string(s.Phase()))
+		}
+	}
+	slices.Sort(left)
+	text := "not everything has stopped in time"
+	if len(left) > 0 {
+		text += ": " + strings.Join(left, ", ")
+	}
+	hint := "`stead status` shows when they are gone; the daemon goes on meanwhile"
+	if p.Problem != "" {
+		text += "; " + p.Problem
+		hint = "`stead daemon stop` alone ends the daemon, and leaves what it cannot reach"
+	}
+	return runtime.WithHint(wrapClass(text, runtime.Unavailable), hint)
 }
 
 // quiet reports whether nothing of a service runs.

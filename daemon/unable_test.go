@@ -2,8 +2,10 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -137,6 +139,22 @@ func TestWhatCannotBeDoneNowIsAskedForAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	u.refused(t, "stop web/1")
+	u.refuses()
+	h.eventually("it is stopped", phase("web", supervisor.PhaseStopped))
+}
+
+// TestAStopThatDoesNotEndSaysWhatIsLeft: it said "context deadline exceeded".
+func TestAStopThatDoesNotEndSaysWhatIsLeft(t *testing.T) {
+	h, u := newUnable(t)
+	h.up()
+	h.eventually("it is ready", phase("web", supervisor.PhaseReady))
+	u.refuses("stop")
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	_, err := h.Stop(ctx, true)
+	if !errors.Is(err, runtime.Unavailable) || !strings.Contains(err.Error(), "web is stopping") || runtime.Hint(err) == "" {
+		t.Errorf("%v, hint %q", err, runtime.Hint(err))
+	}
 	u.refuses()
 	h.eventually("it is stopped", phase("web", supervisor.PhaseStopped))
 }

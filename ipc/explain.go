@@ -173,6 +173,11 @@ func orUnknown(text string) string {
 
 // hints say what to do about a cause, by words in it; the first that fits.
 var hints = []struct{ word, hint string }{
+	// Those of a cluster come first: what follows in their text is its own.
+	{"the image cannot be pulled", "see that the image of %s has that name where the cluster pulls from, and that the cluster may pull it there"},
+	{"the image is not on the node", "stead loads images by the load: of the environment: see that it is this node's containerd"},
+	{"no node takes it", "give %s smaller requests and limits, or the cluster room: kubectl describe nodes says what is taken"},
+	{"quota is used up", "kubectl describe quota says what is left: stop something, or have the quota raised"},
 	{"a restart of that service frees it", "`stead restart` that service in its project, or give %s another port (`auto` finds a free one)"},
 	{"already taken by", "stop that program, or give %s another port (`auto` finds a free one)"},
 	{"already taken", "find who listens there, or give %s another port (`auto` finds a free one)"},

@@ -40,6 +40,10 @@ func TestExplain(t *testing.T) {
 			kind: "memory", summary: "web has failed: killed by the kernel: out of memory", hint: "give web more memory",
 		},
 		{
+			name: "pull", services: []supervisor.Service{{Want: up, Generations: generation(supervisor.PhaseFailed, supervisor.CauseStart, "the image cannot be pulled: dial tcp 10.0.0.1:443: connection refused")}},
+			kind: "start", summary: "web has failed: the image cannot be pulled", hint: "that the image of web has that name where the cluster pulls from",
+		},
+		{
 			name: "port", services: []supervisor.Service{{Want: up, Generations: generation(supervisor.PhaseFailed, supervisor.CauseStart, "port 9001 is already taken by pid 7 (postgres)")}},
 			kind: "start", summary: "already taken by pid 7 (postgres)", hint: "give web another port",
 		},
