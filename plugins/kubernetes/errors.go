@@ -114,6 +114,6 @@ func sameHash(id runtime.ID, known, hash string) error {
 }
 
 func noStopSignal() error {
-	return refuse(runtime.Unsupported, "let the service end by SIGTERM, or turn on the feature ContainerStopSignals",
+	return refuse(runtime.Unsupported, "let the service end by SIGTERM, have stead make its image (build:), which can say it, or turn on the feature ContainerStopSignals",
 		"this cluster ends every container by SIGTERM")
 }

@@ -128,9 +128,10 @@ func (p *plan) linger() time.Duration {
 // seconds rounds up: the cluster counts in no less.
 func seconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }
 
-// stopSignal is empty for SIGTERM, which needs no word.
+// stopSignal is empty for SIGTERM, which needs no word, and for an image that
+// is made here, which says it itself.
 func (p *plan) stopSignal() corev1.Signal {
-	if n, _ := signalNumber(p.spec.Stop.Signal); n != 15 {
+	if n, _ := signalNumber(p.spec.Stop.Signal); n != 15 && p.spec.Package == nil {
 		return corev1.Signal(signalName(n))
 	}
 	return ""

@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -58,8 +59,13 @@ type Harness struct {
 	// directory in which the suite and its services leave each other files.
 	Adapt func(t *testing.T, spec *runtime.Spec)
 
-	// Without are cases that mean nothing here, by name, and why.
-	Without map[string]string
+	// Refused are cases whose specs the runtime refuses as Unsupported, by name:
+	// it cannot do what they ask for.
+	Refused []string
+
+	// BackOff is how long a runtime waits before its restarts when it does not
+	// heed the spec's: the first, the second, and so on. Nil: it does.
+	BackOff []time.Duration
 
 	// Command expresses a service of the suite, such as {"exit", "3"} (see
 	// service.go), as argv. Nil: the test binary.
@@ -116,7 +122,7 @@ type testCase struct {
 	run       func(t *testing.T, s *suite)
 	processes bool   // needs Harness.Processes
 	served    bool   // needs Harness.Served
-	needs     string // a capability: skipped where it is missing
+	needs     string // a capability: where it is missing, its calls are refused
 }
 
 // Run runs all cases that h allows.
@@ -130,9 +136,6 @@ func Run(t *testing.T, h Harness) {
 			continue // nothing that this runtime promises
 		}
 		t.Run(c.name, func(t *testing.T) {
-			if why := h.Without[c.name]; why != "" {
-				t.Skip("means nothing here: " + why)
-			}
 			if !h.Serial {
 				t.Parallel()
 			}
@@ -140,7 +143,8 @@ func Run(t *testing.T, h Harness) {
 			s := &suite{h: h, in: in, t: t, rt: in.Runtime, temp: t.TempDir(), seen: new(pids)}
 			t.Cleanup(func() { s.end(t) })
 			if c.needs != "" && !s.can(t, c.needs) {
-				t.Skip("needs: the capability " + c.needs)
+				s.lacks(t, c.needs)
+				return
 			}
 			c.run(t, s)
 		})
@@ -170,6 +174,46 @@ func (s *suite) can(t *testing.T, capability string) bool {
 		t.Fatalf("describe: %v", err)
 	}
 	return slices.Contains(d.Capabilities, capability)
+}
+
+// lacks: what a runtime does not claim to do, it refuses as Unsupported.
+func (s *suite) lacks(t *testing.T, capability string) {
+	id := s.spec("web", "run").ID
+	var err error
+	switch capability {
+	case runtime.CapabilitySockets:
+		_, err = s.rt.Listen(t.Context(), []runtime.Socket{{Name: "web", Address: "127.0.0.1:0"}})
+		wantClass(t, "signal", s.rt.Signal(t.Context(), id, "HUP"), runtime.Unsupported)
+	case runtime.CapabilityReserve:
+		_, err = s.rt.Listen(t.Context(), []runtime.Socket{{Name: "web", Address: "127.0.0.1:0", Reserve: true}})
+	case runtime.CapabilityInspect:
+		_, err = s.rt.Inspect(t.Context(), []runtime.ID{id})
+	case runtime.CapabilityConnect:
+		_, err = s.rt.Connect(t.Context(), runtime.ConnectRequest{ID: id, Port: "tcp"})
+	case runtime.CapabilityStats:
+		err = s.rt.Stats(t.Context(), time.Second, func([]runtime.Stat) error { return nil })
+	case runtime.CapabilityTerminal:
+		_, err = s.rt.Terminal(t.Context(), runtime.TerminalRequest{Attach: &runtime.InstanceID{ID: id, Attempt: 1}})
+	default:
+		t.Fatalf("nobody knows what calls %s is about", capability)
+	}
+	wantClass(t, capability+", which it does not claim", err, runtime.Unsupported)
+}
+
+// refused reports whether this case's specs are ones that the runtime cannot
+// do; then it has shown that it says so.
+func (s *suite) refused(t *testing.T, spec runtime.Spec) bool {
+	t.Helper()
+	_, name, _ := strings.Cut(t.Name(), "/")
+	if !slices.Contains(s.h.Refused, name) {
+		return false
+	}
+	_, err := s.rt.Start(t.Context(), spec)
+	wantClass(t, "start of what it cannot do", err, runtime.Unsupported)
+	if runtime.Hint(err) == "" {
+		t.Errorf("no way out is named: %v", err)
+	}
+	return true
 }
 
 // gone reports whether a process has ended.

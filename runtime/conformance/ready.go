@@ -91,6 +91,9 @@ func readyByLog(t *testing.T, s *suite) {
 	good, bad := s.spec("good", "print", `starting\nlistening on 80\n`), s.spec("bad", "print", `starting\n`)
 	good.Ready = &runtime.Probe{Kind: runtime.ProbeLog, Text: "/^listening on [0-9]+$/"}
 	bad.Ready, bad.ReadyTimeout = &runtime.Probe{Kind: runtime.ProbeLog, Text: "listening"}, 300*time.Millisecond
+	if s.refused(t, good) {
+		return
+	}
 	s.start(t, good)
 	s.start(t, bad)
 	w.ready(t, good.ID)
@@ -103,6 +106,9 @@ func readyByNotify(t *testing.T, s *suite) {
 	w := s.watch(t)
 	spec := s.spec("web", "notify", `READY=1\nSTATUS=three guests`)
 	spec.Ready = &runtime.Probe{Kind: runtime.ProbeNotify}
+	if s.refused(t, spec) {
+		return
+	}
 	s.start(t, spec)
 	if e := w.ready(t, spec.ID); e.Ready.Detail != "three guests" {
 		t.Errorf("%+v", *e.Ready)

@@ -3,7 +3,6 @@ package conformance
 import (
 	"errors"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,12 +12,12 @@ import (
 )
 
 var terminalCases = []testCase{
-	{name: "TerminalAttach", run: terminalAttach, processes: true},
-	{name: "TerminalRunOnPTY", run: terminalRunOnPTY, processes: true},
-	{name: "TerminalRunOnPipes", run: terminalRunOnPipes, processes: true},
-	{name: "TerminalExitCode", run: terminalExitCode, processes: true},
-	{name: "TerminalCloseEndsTheCommand", run: terminalCloseEndsTheCommand, processes: true},
-	{name: "TerminalRefusals", run: terminalRefusals, processes: true},
+	{name: "TerminalAttach", run: terminalAttach, processes: true, needs: runtime.CapabilityTerminal},
+	{name: "TerminalRunOnPTY", run: terminalRunOnPTY, processes: true, needs: runtime.CapabilityTerminal},
+	{name: "TerminalRunOnPipes", run: terminalRunOnPipes, processes: true, needs: runtime.CapabilityTerminal},
+	{name: "TerminalExitCode", run: terminalExitCode, processes: true, needs: runtime.CapabilityTerminal},
+	{name: "TerminalCloseEndsTheCommand", run: terminalCloseEndsTheCommand, processes: true, needs: runtime.CapabilityTerminal},
+	{name: "TerminalRefusals", run: terminalRefusals, processes: true, needs: runtime.CapabilityTerminal},
 }
 
 // beside makes sure that there is a service for a command to run beside:
@@ -34,16 +33,9 @@ func (s *suite) beside(t *testing.T) {
 	w.ready(t, spec.ID)
 }
 
-// terminal opens a session; a runtime that has no terminals is let off.
+// terminal opens a session.
 func (s *suite) terminal(t *testing.T, req runtime.TerminalRequest) runtime.Session {
 	t.Helper()
-	d, err := s.rt.Describe(t.Context(), runtime.ContractVersion)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !slices.Contains(d.Capabilities, runtime.CapabilityTerminal) {
-		t.Skip("it has no terminals")
-	}
 	session, err := s.rt.Terminal(t.Context(), req)
 	if err != nil {
 		t.Fatalf("terminal: %v", err)

@@ -49,10 +49,11 @@ func (c *Cluster) Load(t testing.TB, archives ...string) {
 }
 
 // Image writes an archive for Load: an image of static binaries, each given as
-// "/path/in/image=file", of which the first is run.
-func Image(t testing.TB, name, archive string, files ...string) {
+// "/path/in/image=file", of which the first is run. An empty signal, by which
+// it is ended, is SIGTERM.
+func Image(t testing.TB, name, archive, signal string, files ...string) {
 	t.Helper()
-	if out, err := clustertest(append([]string{"image", name, archive}, files...)...); err != nil {
+	if out, err := clustertest(append([]string{"image", "-signal", signal, name, archive}, files...)...); err != nil {
 		t.Fatalf("write image %s: %v: %s", name, err, out)
 	}
 }

@@ -188,7 +188,7 @@ func buildImage(t *testing.T, name string) string {
 		t.Fatalf("%v: %s", err, out)
 	}
 	archive := filepath.Join(dir, "app.tar")
-	cluster.Image(t, name, archive, "/app="+app)
+	cluster.Image(t, name, archive, "", "/app="+app)
 	return archive
 }
 

@@ -100,7 +100,7 @@ func TestImage(t *testing.T) {
 	if err := os.WriteFile(program, []byte("#!"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := writeImage("stead.local/p:1", out, []string{"/bin/p=" + program}); err != nil {
+	if err := writeImage("stead.local/p:1", out, "", []string{"/bin/p=" + program}); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(out)
@@ -140,7 +140,7 @@ func TestImage(t *testing.T) {
 	if blobs != 3 || len(index.Manifests) != 1 || index.Manifests[0].Annotations["io.containerd.image.name"] != "stead.local/p:1" {
 		t.Errorf("%d blobs, index %+v", blobs, index)
 	}
-	if err := writeImage("p:1", out, []string{"bin/p=" + program}); err == nil {
+	if err := writeImage("p:1", out, "", []string{"bin/p=" + program}); err == nil {
 		t.Error("a path that is not absolute was taken")
 	}
 }

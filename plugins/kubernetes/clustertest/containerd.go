@@ -29,7 +29,7 @@ func (c *cluster) importSandbox(context.Context) error {
 		return err
 	}
 	image := c.path("pause.tar")
-	if err := writeImage(sandbox, image, []string{"/pause=" + c.binaries["pause"]}); err != nil {
+	if err := writeImage(sandbox, image, "", []string{"/pause=" + c.binaries["pause"]}); err != nil {
 		return err
 	}
 	return c.importImages(image)

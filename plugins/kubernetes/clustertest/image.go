@@ -34,8 +34,9 @@ func descriptor(kind string, b []byte) object {
 }
 
 // writeImage writes an image layout as a tar, for ctr images import. Files are
-// "/path/in/image=path here"; the first is the entrypoint.
-func writeImage(name, out string, files []string) error {
+// "/path/in/image=path here"; the first is the entrypoint. An empty signal is
+// SIGTERM.
+func writeImage(name, out, signal string, files []string) error {
 	layer, err := writeLayer(files)
 	if err != nil {
 		return err
@@ -49,9 +50,13 @@ func writeImage(name, out string, files []string) error {
 		return err
 	}
 	entry, _, _ := strings.Cut(files[0], "=")
+	run := object{"Entrypoint": []string{entry}, "Env": []string{"PATH=/"}, "WorkingDir": "/"}
+	if signal != "" {
+		run["StopSignal"] = signal
+	}
 	config, err := json.Marshal(object{
 		"architecture": goruntime.GOARCH, "os": "linux",
-		"config": object{"Entrypoint": []string{entry}, "Env": []string{"PATH=/"}, "WorkingDir": "/"},
+		"config": run,
 		"rootfs": object{"type": "layers", "diff_ids": []string{digest(layer)}},
 	})
 	if err != nil {

@@ -9,7 +9,7 @@
 //	clustertest down [-name N]
 //	clustertest show [-name N]                       its cluster.json
 //	clustertest load [-name N] FILE.tar…             images into the node's containerd
-//	clustertest image NAME:TAG OUT.tar /path=FILE…   an image of static binaries, the first is run
+//	clustertest image [-signal SIGHUP] NAME:TAG OUT.tar /path=FILE…   an image of static binaries, the first is run
 //
 // A cluster has one process that keeps it. When that one ends, however it ends,
 // all of the cluster ends with it, and it ends by itself when for its -linger
@@ -141,10 +141,13 @@ func loadCommand(args []string) error {
 }
 
 func imageCommand(args []string) error {
-	if len(args) < 3 {
-		return errors.New("usage: clustertest image NAME:TAG OUT.tar /path=FILE…")
+	f := flag.NewFlagSet("image", flag.ExitOnError)
+	signal := f.String("signal", "", "what ends it; SIGTERM unless told")
+	_ = f.Parse(args) // it exits
+	if f.NArg() < 3 {
+		return errors.New("usage: clustertest image [-signal SIGHUP] NAME:TAG OUT.tar /path=FILE…")
 	}
-	return writeImage(args[0], args[1], args[2:])
+	return writeImage(f.Arg(0), f.Arg(1), *signal, f.Args()[2:])
 }
 
 func printJSON(v any) error {

@@ -39,6 +39,9 @@ func (p *Packer) configure(img v1.Image, spec runtime.Spec, out *platformImage, 
 	if !slices.ContainsFunc(cfg.Config.Env, func(v string) bool { return strings.HasPrefix(v, "PATH=") }) {
 		cfg.Config.Env = append(cfg.Config.Env, defaultPath)
 	}
+	if name := strings.TrimPrefix(spec.Stop.Signal, "SIG"); name != "" && name != "TERM" {
+		cfg.Config.StopSignal = "SIG" + name
+	}
 	cfg.Config.Labels = labels(cfg.Config.Labels, spec, out, prog)
 	if prog != nil && prog.bill != nil {
 		out.components = prog.bill.components

@@ -116,7 +116,7 @@ func loadStead(t *testing.T, c *cluster.Cluster) {
 		files = append(files, "/"+name+"="+filepath.Join(dir, name))
 	}
 	archive := filepath.Join(dir, "stead.tar")
-	cluster.Image(t, insideImage, archive, files...)
+	cluster.Image(t, insideImage, archive, "", files...)
 	c.Load(t, archive)
 }
 

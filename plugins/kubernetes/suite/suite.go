@@ -31,15 +31,8 @@ func Harness() conformance.Harness {
 		Processes: true, Elsewhere: true, OneWay: true, OthersLogs: true, Patience: 2 * time.Minute,
 		Command: func(args ...string) []string { return append([]string{"/guest"}, args...) },
 		Adapt:   adapt,
-		Without: map[string]string{
-			"ManyExitsBecomeASummary": "a kubelet lets minutes pass between the restarts of what ends again and again",
-			"BackOff":                 "the kubelet has a back-off of its own: 10 s, doubled each time",
-			"RestartWindow":           "as BackOff: six starts take three minutes",
-			"ReadyByLog":              "a kubelet does not read logs: refused, see TestRefusals",
-			"ReadyByNotify":           "a kubelet knows no sd_notify: refused, see TestRefusals",
-			"StopShortens":            "a kubelet that has begun to wait does not heed a shorter grace: kubernetes/kubernetes#113606",
-			"StopBySignal":            "only clusters with ContainerStopSignals, which is alpha, end by another signal than SIGTERM",
-		},
+		Refused: []string{"ReadyByLog", "ReadyByNotify"}, // a kubelet does not read logs, and knows no sd_notify
+		BackOff: []time.Duration{0, time.Second, time.Second},
 	}
 }
 
@@ -69,12 +62,21 @@ func adapt(t *testing.T, spec *runtime.Spec) {
 // Loaded is a Packer whose image is there already.
 type Loaded string
 
+// endedBy is the image of the same files that says what ends it, as images that
+// are really made say it.
+func endedBy(image, signal string) string {
+	if strings.HasSuffix(signal, "HUP") {
+		return image + "-hup"
+	}
+	return image
+}
+
 // Pack implements kubernetes.Packer.
 func (l Loaded) Pack(_ context.Context, spec runtime.Spec) (string, error) {
 	if _, err := os.Stat(spec.Dir); err != nil {
 		return "", fmt.Errorf("pack %s: %w: %w", spec.ID.Label(), err, runtime.Invalid)
 	}
-	return string(l), nil
+	return endedBy(string(l), spec.Stop.Signal), nil
 }
 
 var guestOnce sync.Once
@@ -92,8 +94,10 @@ func Load(t *testing.T, c *cluster.Cluster) string {
 		if out, err := build.CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
-		cluster.Image(t, guestImage, archive, "/guest="+binary, "/bin/sh="+binary, "/bin/env="+binary)
-		c.Load(t, archive)
+		for _, signal := range []string{"", "SIGHUP"} {
+			cluster.Image(t, endedBy(guestImage, signal), archive, signal, "/guest="+binary, "/bin/sh="+binary, "/bin/env="+binary)
+			c.Load(t, archive)
+		}
 	})
 	return guestImage
 }
