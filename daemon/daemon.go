@@ -66,6 +66,7 @@ type Daemon struct {
 	applying chan struct{} // of capacity 1, full while a manifest is read and applied: two at once could take one port
 	stopped  chan struct{} // closed by a Stop request that was carried out
 	stopOnce sync.Once
+	wanted   chan struct{}                           // somebody waits for the runtime
 	again    atomic.Pointer[context.CancelCauseFunc] // has the runtime attached anew, while it is attached
 	shut     atomic.Bool                             // the runtime was told to end: no new one is wanted
 	ended    chan struct{}                           // closed when Run takes no more requests
@@ -102,7 +103,8 @@ type Daemon struct {
 	turned      time.Time     // when the last turn for facts ended
 	pause       time.Duration // after turned
 	counted     time.Time     // since when recent counts
-	recent      int           // facts that came in, in manyTime at most
+	recent      int           // facts that came in since, for manyTime at most
+	before      int           // those of the manyTime before
 	wake        time.Time     // when time alone changes something; zero: never
 }
 
@@ -115,8 +117,8 @@ const batchLimit = 256
 // turn costs about the same for one fact as for fifty. One service that is
 // reloaded makes some ten facts, and nobody is to wait between those.
 const (
-	factShare = 10
-	factPause = 10 * time.Millisecond
+	factShare = 50
+	factPause = 25 * time.Millisecond
 	manyFacts = 32
 	manyTime  = 100 * time.Millisecond
 )
@@ -135,6 +137,7 @@ func New(o Options) *Daemon {
 		find:        o.Find,
 		inherit:     o.Inherit,
 		applying:    make(chan struct{}, 1),
+		wanted:      make(chan struct{}, 1),
 		log:         o.Log,
 		requests:    make(chan message, batchLimit),
 		facts:       make(chan message, batchLimit),
@@ -270,12 +273,16 @@ func (d *Daemon) gather(ctx context.Context, facts chan message, first message) 
 
 // rest notes what a turn for facts has cost, and so when the next one is due.
 func (d *Daemon) rest(began time.Time, facts int) {
-	if began.Sub(d.counted) > manyTime {
+	if since := began.Sub(d.counted); since > manyTime {
+		d.before = d.recent
+		if since > 2*manyTime {
+			d.before = 0
+		}
 		d.counted, d.recent = began, 0
 	}
 	d.recent += facts
 	d.turned, d.pause = time.Now(), 0
-	if d.recent > manyFacts {
+	if max(d.recent, d.before) > manyFacts {
 		d.pause = min(factShare*d.turned.Sub(began), factPause)
 	}
 }

@@ -68,25 +68,48 @@ func newSaves(d *Daemon, w Watcher, i Inputter) *saves {
 // haltedAgain is how often it is looked whether a debugger has let go.
 const haltedAgain = time.Second
 
+// What a look at the present took is followed by followShare times as long a
+// pause, followMost at most: with a thousand services that come up there is a
+// newer one every few milliseconds, and nothing here is in a hurry then.
+const (
+	followShare = 25
+	followMost  = 250 * time.Millisecond
+)
+
 // attend ends with ctx, after its finders.
 func (o *saves) attend(ctx context.Context) {
 	defer o.finders.Wait()
 	again := time.NewTicker(haltedAgain)
 	defer again.Stop()
-	for {
+	pause := time.NewTimer(0)
+	defer pause.Stop()
+	for due, resting := true, true; ; { // due: there is something to look at
 		p := o.d.Present()
-		if p.State.Synced {
+		newer := p.Newer()
+		switch {
+		case due && resting:
+			newer = nil // it is looked at when the pause is over
+		case due && p.State.Synced:
+			began := time.Now()
 			o.follow(ctx, p)
+			pause.Reset(min(followShare*time.Since(began), followMost))
+			due, resting = false, true
 		}
 		select {
-		case <-p.Newer():
+		case <-newer:
+			due = true
+		case <-pause.C:
+			resting = false
 		case f := <-o.found:
 			o.take(ctx, f)
+			due = true
 		case batch := <-o.watcher.Saves():
 			o.saved(ctx, batch)
+			due = true
 		case now := <-again.C:
 			o.release(ctx)
 			o.linger(now)
+			due = true
 		case <-ctx.Done():
 			return
 		}

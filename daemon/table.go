@@ -17,7 +17,8 @@ import (
 // present to present: what did not change costs a comparison of pointers.
 type table struct {
 	applied  uint64 // Present.Applied of the last update
-	seen     map[supervisor.Name]seen
+	state    supervisor.State
+	problems map[supervisor.Name]*runtime.Diagnostic // the first one of each service that has one
 	routes   map[supervisor.Name]Route
 	callable int // routes whose callers are served, or wake what serves them
 	bound    map[supervisor.Name][]runtime.Socket
@@ -25,14 +26,8 @@ type table struct {
 	numbers  []int                      // numbersOf the projects, sorted
 }
 
-// seen is what a service's route was derived from.
-type seen struct {
-	service *supervisor.Service
-	problem *runtime.Diagnostic // the first one
-}
-
 func newTable() table {
-	return table{applied: math.MaxUint64, seen: map[supervisor.Name]seen{}, routes: map[supervisor.Name]Route{}, bound: map[supervisor.Name][]runtime.Socket{}, orphans: map[supervisor.Name][]Door{}}
+	return table{applied: math.MaxUint64, routes: map[supervisor.Name]Route{}, bound: map[supervisor.Name][]runtime.Socket{}, orphans: map[supervisor.Name][]Door{}}
 }
 
 // update returns what is different from the present before, and whether other
@@ -45,33 +40,64 @@ func (t *table) update(p *Present) (changes RouteChanges, sockets bool) {
 		sockets = !slices.Equal(t.numbers, now)
 		t.numbers = now
 	}
-	for name, s := range p.State.Services {
-		now := seen{service: s}
-		if d := p.Diagnostics[name]; len(d) > 0 {
-			now.problem = &d[0]
+	look := map[supervisor.Name]*supervisor.Service{}
+	if again {
+		maps.Copy(look, p.State.Services)
+	}
+	for was, is := range supervisor.Diff(t.state, p.State) {
+		if is != nil {
+			look[is.Name] = is
+		} else {
+			sockets = t.remove(was.Name, &changes) || sockets
 		}
-		if !again && t.seen[name] == now {
-			continue
+	}
+	for _, name := range t.diagnosed(p) {
+		if s, ok := p.State.Services[name]; ok {
+			look[name] = s
 		}
-		t.seen[name] = now
+	}
+	t.state = p.State
+	for _, s := range look {
 		t.updateRoute(p, s, &changes)
 		sockets = t.updateSockets(p, s) || sockets
 	}
-	for name := range t.seen {
-		if _, still := p.State.Services[name]; still {
-			continue
+	return changes, sockets
+}
+
+// diagnosed returns the services that have another first diagnostic now, or
+// none any more.
+func (t *table) diagnosed(p *Present) []supervisor.Name {
+	if len(p.Diagnostics) == 0 && len(t.problems) == 0 {
+		return nil
+	}
+	now := map[supervisor.Name]*runtime.Diagnostic{}
+	var names []supervisor.Name
+	for name, d := range p.Diagnostics {
+		if len(d) > 0 {
+			now[name] = &d[0]
 		}
-		delete(t.seen, name)
-		if _, had := t.routes[name]; had {
-			t.drop(name)
-			changes.Removed = append(changes.Removed, routeID(name))
-		}
-		if len(t.bound[name]) > 0 {
-			delete(t.bound, name)
-			sockets = true
+		if now[name] != t.problems[name] {
+			names = append(names, name)
 		}
 	}
-	return changes, sockets
+	for name := range t.problems {
+		if now[name] == nil {
+			names = append(names, name)
+		}
+	}
+	t.problems = now
+	return names
+}
+
+// remove forgets a service, and reports whether it had sockets.
+func (t *table) remove(name supervisor.Name, changes *RouteChanges) bool {
+	if _, had := t.routes[name]; had {
+		t.drop(name)
+		changes.Removed = append(changes.Removed, routeID(name))
+	}
+	had := len(t.bound[name]) > 0
+	delete(t.bound, name)
+	return had
 }
 
 func (t *table) updateRoute(p *Present, s *supervisor.Service, changes *RouteChanges) {

@@ -201,42 +201,38 @@ func (d *Daemon) remember(dr *draft, next supervisor.State) {
 	}
 	services := map[supervisor.Name]*supervisor.Service{}
 	specs := map[runtime.ID]*runtime.Spec{}
-	gone := len(d.state.Services)
-	for name, s := range next.Services {
-		before, known := d.state.Services[name]
-		if known {
-			gone--
+	for old, now := range supervisor.Diff(d.state, next) {
+		switch {
+		case now == nil:
+			d.bury(dr, *old, services, specs)
+		case old == nil:
+			d.keep(dr, supervisor.Service{Name: now.Name}, now, true, services, specs)
+		case !old.Same(*now):
+			d.keep(dr, *old, now, false, services, specs)
 		}
-		if before == s || known && before.Same(*s) {
-			continue
-		}
-		old := d.state.Service(name)
-		kept := s.Remembered()
-		if !known || !reflect.DeepEqual(old.Remembered(), kept) {
-			services[name] = &kept
-			dr.urgent = dr.urgent || !known || old.Last != s.Last || old.Want != s.Want || old.Gone != s.Gone || old.Plan.Revision != s.Plan.Revision
-		}
-		d.bindSpecs(dr, specs, old, *s)
-		dr.transitions(old, *s)
-		d.followReload(dr, old, *s)
-		d.reports.heed(s)
-	}
-	if gone > 0 {
-		d.bury(dr, next, services, specs)
 	}
 	dr.batch.Services, dr.batch.Specs = services, specs
 }
 
-// bury lets go of the services that are not in the next state any more.
-func (d *Daemon) bury(dr *draft, next supervisor.State, services map[supervisor.Name]*supervisor.Service, specs map[runtime.ID]*runtime.Spec) {
-	for name, old := range d.state.Services {
-		if _, still := next.Services[name]; !still {
-			services[name] = nil
-			d.bindSpecs(dr, specs, *old, supervisor.Service{Name: name})
-			dr.note(Event{Project: name.Project, Service: name.Service, Kind: EventPhase, Text: "removed"})
-			dr.reloads[name] = nil
-		}
+// keep puts into the draft what must be known of a service that has changed.
+func (d *Daemon) keep(dr *draft, old supervisor.Service, now *supervisor.Service, isNew bool, services map[supervisor.Name]*supervisor.Service, specs map[runtime.ID]*runtime.Spec) {
+	kept := now.Remembered()
+	if isNew || !reflect.DeepEqual(old.Remembered(), kept) {
+		services[now.Name] = &kept
+		dr.urgent = dr.urgent || isNew || old.Last != now.Last || old.Want != now.Want || old.Gone != now.Gone || old.Plan.Revision != now.Plan.Revision
 	}
+	d.bindSpecs(dr, specs, old, *now)
+	dr.transitions(old, *now)
+	d.followReload(dr, old, *now)
+	d.reports.heed(now)
+}
+
+// bury lets go of a service that is not in the next state any more.
+func (d *Daemon) bury(dr *draft, old supervisor.Service, services map[supervisor.Name]*supervisor.Service, specs map[runtime.ID]*runtime.Spec) {
+	services[old.Name] = nil
+	d.bindSpecs(dr, specs, old, supervisor.Service{Name: old.Name})
+	dr.note(Event{Project: old.Name.Project, Service: old.Name.Service, Kind: EventPhase, Text: "removed"})
+	dr.reloads[old.Name] = nil
 }
 
 // bindSpecs gives each new generation the spec that its project has now, for

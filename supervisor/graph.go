@@ -93,12 +93,14 @@ func hasKey[K comparable, V any](m map[K]V, k K) bool { _, ok := m[k]; return ok
 type graph struct {
 	dependents map[Name][]Name
 	level      map[Name]int // 0: depends on nothing
+	place      map[Name]int // in State.listed
 }
 
 func newGraph(services map[Name]*Service) *graph {
 	g := &graph{
 		dependents: make(map[Name][]Name),
 		level:      make(map[Name]int, len(services)),
+		place:      make(map[Name]int, len(services)),
 	}
 	names := slices.SortedFunc(maps.Keys(services), compareNames)
 	needs := func(name Name) []Name {
@@ -112,7 +114,8 @@ func newGraph(services map[Name]*Service) *graph {
 		}
 		return all
 	}
-	for _, name := range names {
+	for i, name := range names {
+		g.place[name] = i
 		levelOf(name, g.level, needs)
 		for _, need := range needs(name) {
 			g.dependents[need] = append(g.dependents[need], name)

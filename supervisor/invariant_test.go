@@ -37,6 +37,31 @@ func (m *model) check(before State, commands []Command) error {
 	if m.state.graph != nil && !slices.Equal(m.state.restless, findRestless(m.state)) {
 		return fmt.Errorf("restless: %d services, not the %d that are", len(m.state.restless), len(findRestless(m.state)))
 	}
+	if err := checkDiff(before, m.state); err != nil {
+		return err
+	}
+	return nil
+}
+
+// checkDiff compares what Diff finds with a walk over both maps.
+func checkDiff(before, after State) error {
+	found := map[Name]bool{}
+	for was, is := range Diff(before, after) {
+		name := cmp.Or(was, is).Name
+		if found[name] = true; was != before.Services[name] || is != after.Services[name] {
+			return fmt.Errorf("%s changed from or to something else", name.Service)
+		}
+	}
+	for name, s := range after.Services {
+		if before.Services[name] != s && !found[name] {
+			return fmt.Errorf("that %s changed is not known", name.Service)
+		}
+	}
+	for name := range before.Services {
+		if _, still := after.Services[name]; !still && !found[name] {
+			return fmt.Errorf("that %s was removed is not known", name.Service)
+		}
+	}
 	return nil
 }
 

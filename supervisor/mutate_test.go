@@ -26,6 +26,8 @@ var faults = []struct{ name, from, to string }{
 	{"what came to rest stays restless", "case there && !restless:", "case false:"},
 	{"restless as they were", "\t\tall[at] = s\n", ""},
 	{"writes to its input's restless", "t.state.restless = slices.Clone(t.state.restless)", "_ = 0"},
+	{"listed as they were", "\t\tt.state.listed[at] = s\n", ""},
+	{"writes to its input's list", "t.state.listed = slices.Clone(t.state.listed)", "_ = 0"},
 	{"the first one waits like all", "(s.Held || s.Plan.First)", "s.Held"},
 	{"slots by name only", "cmp.Compare(g.level[a], g.level[b]), compareNames(a, b))", "compareNames(a, b))"},
 	{"starts before the build", "g.Phase = PhaseBuilding\n", ""},

@@ -19,8 +19,7 @@ func New(limit int, remembered []Service, rebooted bool) State {
 		}
 		s.Services[service.Name] = &service
 	}
-	s.graph = newGraph(s.Services)
-	s.restless = findRestless(s)
+	s.derive()
 	return s
 }
 

@@ -22,8 +22,7 @@ func Step(s State, now time.Time, events ...Event) (State, []Command) {
 	}
 	if t.state.graph == nil || t.replan {
 		t.flush()
-		t.state.graph = newGraph(t.state.Services)
-		t.state.restless = findRestless(t.state)
+		t.state.derive()
 	}
 	if t.state.Observing {
 		t.mirror()
@@ -128,22 +127,17 @@ func (t *step) flush() {
 		if !e.changed {
 			continue
 		}
-		if !t.cloned {
-			t.cloned = true
-			t.state.restless = slices.Clone(t.state.restless)
-			t.state.Services = maps.Clone(t.state.Services)
-			if t.state.Services == nil {
-				t.state.Services = make(map[Name]*Service)
-			}
-		}
+		t.own()
 		e.changed = false
 		if e.dropped {
 			delete(t.state.Services, name)
+			t.list(name, nil)
 			t.stir(&Service{Name: name})
 			continue
 		}
 		s := e.Service
 		t.state.Services[name] = &s
+		t.list(name, &s)
 		t.stir(&s)
 	}
 }

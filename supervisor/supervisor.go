@@ -119,7 +119,10 @@ type State struct {
 	// restless are those of Services that are, in the order of graph.compare;
 	// derived. Of a thousand services few are.
 	restless []*Service
-	spent    map[Name]uint64 // highest number of services that were dropped, or never known
+	// listed are Services as graph places them, nil where one was dropped;
+	// derived. Two states of one graph are compared by it at a glance.
+	listed []*Service
+	spent  map[Name]uint64 // highest number of services that were dropped, or never known
 }
 
 // Service is one service: what is wanted of it and what there is of it.

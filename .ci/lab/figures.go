@@ -18,6 +18,9 @@ func (s sample) percentile(p int) time.Duration {
 }
 
 func (s sample) String() string {
+	if len(s) == 0 {
+		return "none: it did not come back"
+	}
 	return fmt.Sprintf("p50 %s  p95 %s  (%d samples)", ms(s.percentile(50)), ms(s.percentile(95)), len(s))
 }
 

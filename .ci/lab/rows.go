@@ -182,7 +182,7 @@ func (s *stead) pid() (int, error) {
 // idle: N idle services: until all listen, memory, CPU, and the stop.
 func idle(o options, v *verdicts) error {
 	for _, n := range o.sizes {
-		var bare, ours, stops sample
+		var bare, ours, ups, stops sample
 		var memory, left int
 		var shares []string
 		var busy time.Duration
@@ -196,7 +196,7 @@ func idle(o options, v *verdicts) error {
 			if err != nil {
 				return err
 			}
-			ours, stops = append(ours, r.start), append(stops, r.stop)
+			ours, ups, stops = append(ours, r.start), append(ups, r.up), append(stops, r.stop)
 			if r.pss > memory {
 				memory, shares = r.pss, r.shares
 			}
@@ -204,8 +204,8 @@ func idle(o options, v *verdicts) error {
 		}
 		watched := time.Duration(o.idle) * time.Second
 		share := 100 * float64(busy) / float64(watched)
-		fmt.Printf("%d idle services, %d rounds, uid %d\n  until all listen: floor %s  stead %s  ratio %.2f\n  memory (PSS of brain, spine and gateway) %.1f MiB (%s)   CPU over %v %.2f %% of a core   stop %s   left behind %d\n",
-			n, o.rounds, max(o.user, os.Getuid()), ms(bare.percentile(50)), ms(ours.percentile(50)), float64(ours.percentile(50))/float64(bare.percentile(50)),
+		fmt.Printf("%d idle services, %d rounds, uid %d\n  until all listen: floor %s  stead %s  ratio %.2f   `up -d` ends after %s\n  memory (PSS of brain, spine and gateway) %.1f MiB (%s)   CPU over %v %.2f %% of a core   stop %s   left behind %d\n",
+			n, o.rounds, max(o.user, os.Getuid()), ms(bare.percentile(50)), ms(ours.percentile(50)), float64(ours.percentile(50))/float64(bare.percentile(50)), ms(ups.percentile(50)),
 			float64(memory)/1024, strings.Join(shares, " + "), watched, share, ms(stops.percentile(50)), left)
 		v.check("left behind: 0", left == 0)
 		v.check("PSS <= 60 MB + 30 KB a service", memory*1024 <= 60e6+n*30e3)
@@ -244,7 +244,7 @@ func idleFloor(o options, n int) (time.Duration, error) {
 }
 
 type idleResult struct {
-	start, stop, cpu time.Duration
+	start, up, stop, cpu time.Duration // up: until `stead up -d` has ended
 	pss, left        int
 	shares           []string // of pss: of each process
 }
@@ -261,15 +261,20 @@ func idleStead(o options, n int) (r idleResult, err error) {
 	}
 	began := time.Now()
 	received := make(chan error, 1)
-	go func() { received <- a.wait(n, time.Minute) }() // ends when all announced, or none does
-	if _, err = s.run("up", "-d"); err == nil {
+	go func() { // ends when all announced, or none does
+		err := a.wait(n, time.Minute)
+		r.start = time.Since(began)
+		received <- err
+	}()
+	_, err = s.run("up", "-d")
+	r.up = time.Since(began)
+	if err == nil {
 		err = <-received
 	}
 	if err != nil {
 		_, _, _ = s.end() // the first error says more
 		return r, err
 	}
-	r.start = time.Since(began)
 	pids, _ := s.charged()
 	time.Sleep(2 * time.Second) // what follows from the start is over by then
 	before := cpu(pids)

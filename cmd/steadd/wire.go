@@ -122,7 +122,7 @@ func supervise(detach context.Context, home ipc.Home, where *place, log *slog.Lo
 // core a thousand services took five times as long as a bare fork loop, since
 // most of a service's start is waiting; sixteen keep the cores busy, and still
 // bound the crowd after a reboot.
-const unreadyPerCore = 16
+const unreadyPerCore = 32
 
 // settleLimit is how long callers wait for a daemon that has not heard from
 // its runtime yet: an answer before that would describe the past.
@@ -131,7 +131,7 @@ const settleLimit = 3 * time.Second
 // connector finds the process runtime, or starts the binary that lies beside
 // this one.
 func connector(home ipc.Home, log *slog.Logger) daemon.Connector {
-	starts := burst.New(gcPercent, gcPercent)
+	starts := burst.New(gcPercent, 75)
 	return func(ctx context.Context) (daemon.Link, error) {
 		self, err := os.Executable()
 		if err != nil {

@@ -3,11 +3,11 @@ package process
 import (
 	"errors"
 	"hash/fnv"
-	"net"
-	"strconv"
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // portRest is how long a private port is not given out again: until then
@@ -143,18 +143,14 @@ func (p *ports) freeSoon(port int) bool {
 	return false
 }
 
-// free reports whether nobody listens on a port of the loopback. No process is
-// forked meanwhile: the child would keep the sockets open until it execs, and
-// whoever asks the port in that time would be answered.
+// free reports whether nobody listens on a port of the loopback. It is asked by
+// binding alone: who calls meanwhile is refused as before. No process is forked
+// meanwhile: the child would keep the port bound until it execs.
 func free(port int) bool {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 	for _, host := range loopback {
-		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
-		switch {
-		case err == nil:
-			l.Close()
-		case errors.Is(err, syscall.EADDRINUSE) || host == loopback[0]: // else there is no IPv6
+		if err := tryBind(host, port); errors.Is(err, unix.EADDRINUSE) || err != nil && host == loopback[0] { // else there is no IPv6
 			return false
 		}
 	}

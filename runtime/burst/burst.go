@@ -16,6 +16,11 @@ import (
 const (
 	crowd = 32          // so many beginnings are a burst
 	quiet = time.Second // without any of them it is over
+
+	// shrinks is how often is collected then: each time halves the stacks that
+	// goroutines do not need any more, and few need more than a quarter of
+	// theirs.
+	shrinks = 3
 )
 
 // Burst sets the garbage collector's target (GOGC) of this process.
@@ -29,14 +34,17 @@ type Burst struct {
 	over  *time.Timer
 }
 
-// New sets the target to calm. It is busy during a burst.
+// New sets the target to busy: a process that begins has much to do. It is calm
+// after that, and busy again during bursts.
 func New(calm, busy int) *Burst {
 	return newBurst(calm, busy, debug.SetGCPercent, debug.FreeOSMemory)
 }
 
 func newBurst(calm, busy int, set func(int) int, free func()) *Burst {
-	set(calm)
-	return &Burst{calm: calm, busy: busy, set: set, free: free}
+	set(busy)
+	b := &Burst{calm: calm, busy: busy, set: set, free: free}
+	b.over = time.AfterFunc(quiet, b.end)
+	return b
 }
 
 // Begin says that something begins that will take memory.
@@ -46,22 +54,19 @@ func (b *Burst) Begin() {
 	if b.begun++; b.begun == crowd {
 		b.set(b.busy)
 	}
-	if b.over == nil {
-		b.over = time.AfterFunc(quiet, b.end)
-	} else {
-		b.over.Reset(quiet)
-	}
+	b.over.Reset(quiet)
 }
 
-// end collects once, and gives back to the system what is not used any more.
+// end collects, and gives back to the system what is not used any more.
 func (b *Burst) end() {
 	b.mu.Lock()
 	was := b.begun >= crowd
-	if b.begun = 0; was {
-		b.set(b.calm)
-	}
+	b.begun = 0
+	b.set(b.calm)
 	b.mu.Unlock()
 	if was {
-		b.free()
+		for range shrinks {
+			b.free()
+		}
 	}
 }

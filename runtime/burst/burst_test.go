@@ -18,6 +18,7 @@ func TestBurst(t *testing.T) {
 				t.Errorf("%s: %d %%, freed %d times; want %d %%, %d times", when, p, f, wantPercent, wantFreed)
 			}
 		}
+		expect("it begins", 100, 0)
 		for range crowd - 1 {
 			b.Begin()
 		}
@@ -32,9 +33,9 @@ func TestBurst(t *testing.T) {
 		time.Sleep(quiet / 2)
 		expect("it goes on", 100, 0)
 		time.Sleep(quiet)
-		expect("it is over", 50, 1)
+		expect("it is over", 50, shrinks)
 		b.Begin()
 		time.Sleep(quiet)
-		expect("one more", 50, 1)
+		expect("one more", 50, shrinks)
 	})
 }
