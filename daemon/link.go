@@ -42,10 +42,13 @@ func (l *link) can(capability string) bool {
 }
 
 // The delays between attempts to reach the runtime. It is on this machine and
-// comes up in some 20 ms, so short ones suffice at first.
+// comes up in some 20 ms, so short ones suffice at first. What was refused as
+// Invalid, a kubeconfig without the context for example, is only tried again
+// for who asks, or may have mended it.
 const (
-	reconnectMin = 50 * time.Millisecond
-	reconnectMax = 2 * time.Second
+	reconnectMin      = 50 * time.Millisecond
+	reconnectMax      = 2 * time.Second
+	reconnectMistaken = time.Minute
 )
 
 // attend keeps the runtime attached until ctx ends.
@@ -68,11 +71,24 @@ func (d *Daemon) attend(ctx context.Context) {
 		if time.Since(began) > reconnectMax {
 			delay = reconnectMin
 		}
-		select {
-		case <-time.After(delay):
-		case <-ctx.Done():
-		}
+		d.holdOff(ctx, delay, runtime.Class(err) == runtime.Invalid)
 		delay = min(2*delay, reconnectMax)
+	}
+}
+
+// holdOff waits for the delay, and after a mistake until somebody asks.
+func (d *Daemon) holdOff(ctx context.Context, delay time.Duration, mistaken bool) {
+	select {
+	case <-time.After(delay):
+	case <-ctx.Done():
+	}
+	if !mistaken {
+		return
+	}
+	select {
+	case <-d.wanted:
+	case <-time.After(reconnectMistaken):
+	case <-ctx.Done():
 	}
 }
 
@@ -128,6 +144,10 @@ func (d *Daemon) runtime(ctx context.Context) (*link, error) {
 		p := d.Present()
 		if l := d.link.Load(); current(l) {
 			return l, nil
+		}
+		select {
+		case d.wanted <- struct{}{}:
+		default: // it is known
 		}
 		select {
 		case <-p.Newer():

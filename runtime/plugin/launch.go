@@ -187,7 +187,11 @@ func (p *spawned) killUnlessBegun(dir string, limit time.Duration) {
 
 // failure is why the process, which has exited, did not get to serve.
 func (p *spawned) failure() error {
-	err := fmt.Errorf("it ended with %s before it served: %w", p.state, runtime.Internal)
+	class := runtime.Internal
+	if p.state.ExitCode() == exitMistaken {
+		class = runtime.Invalid
+	}
+	err := fmt.Errorf("it ended with %s before it served: %w", p.state, class)
 	if limit := time.Duration(p.hung.Load()); limit != 0 {
 		err = fmt.Errorf("%s did nothing for %s and was killed: %w", filepath.Base(p.name), limit, runtime.Unavailable)
 	}

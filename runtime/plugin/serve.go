@@ -72,14 +72,20 @@ func Serve(ctx context.Context, o ServeOptions) error {
 // found the directory taken from one that is broken.
 const exitTaken = 75
 
+// exitMistaken is EX_CONFIG of sysexits.h: no other try will go better.
+const exitMistaken = 78
+
 // ExitCode is what the program of a runtime ends with after Serve returned err:
-// 0, 75 when another runtime serves the directory, else 1.
+// 0, 75 when another runtime serves the directory, 78 when what it was told is
+// Invalid, else 1.
 func ExitCode(err error) int {
 	switch {
 	case err == nil:
 		return 0
 	case errors.Is(err, runtime.Conflict):
 		return exitTaken
+	case errors.Is(err, runtime.Invalid):
+		return exitMistaken
 	}
 	return 1
 }
