@@ -19,6 +19,8 @@ type Watcher interface {
 	// Newer returns what is watched of a project and was written after since.
 	Newer(project string, since time.Time) []Written
 	Saves() <-chan Saved
+	// Stirring names projects of which a save may be told in a moment.
+	Stirring() <-chan string
 	// Acting notes that something of the project is built or started because
 	// of a save, until done is called, with the time when that was over: what
 	// changes only then is output.

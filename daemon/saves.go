@@ -13,7 +13,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/stead-dev/stead/runtime"
 	"github.com/stead-dev/stead/supervisor"
 )
 
@@ -28,6 +27,7 @@ type saves struct {
 	projects map[string]*watched        // by ID
 	applied  uint64                     // Present.Applied that was looked at
 	halted   map[supervisor.Name]string // saves that wait for a debugger, by what was saved
+	looks    map[string]look            // by project: who has its services in a debugger
 	acting   map[supervisor.Name]acting
 	env      map[supervisor.Name]bool // env files of theirs were saved; true: and nothing else
 	notes    map[string]string        // by project: what was told of its manifest
@@ -59,7 +59,7 @@ type foundInputs struct {
 func newSaves(d *Daemon, w Watcher, i Inputter) *saves {
 	return &saves{
 		d: d, watcher: w, inputter: i, projects: map[string]*watched{},
-		halted: map[supervisor.Name]string{}, acting: map[supervisor.Name]acting{},
+		halted: map[supervisor.Name]string{}, looks: map[string]look{}, acting: map[supervisor.Name]acting{},
 		env: map[supervisor.Name]bool{}, notes: map[string]string{},
 		finding: make(chan struct{}, 1), found: make(chan foundInputs),
 	}
@@ -103,6 +103,8 @@ func (o *saves) attend(ctx context.Context) {
 		case f := <-o.found:
 			o.take(ctx, f)
 			due = true
+		case project := <-o.watcher.Stirring():
+			o.look(ctx, project)
 		case batch := <-o.watcher.Saves():
 			o.saved(ctx, batch)
 			due = true
@@ -130,6 +132,7 @@ func (o *saves) follow(ctx context.Context, p *Present) {
 		if !wanted[id] {
 			delete(o.projects, id)
 			delete(o.notes, id)
+			delete(o.looks, id)
 			o.watch(ctx, id)
 		}
 	}
@@ -314,7 +317,7 @@ func (o *saves) change(ctx context.Context, project string, affected map[string]
 	for service, paths := range affected {
 		name := o.d.name(project, service)
 		text := trigger(o.d.Present().Projects[project].Directory, paths)
-		if by := o.d.haltedBy(ctx, name); by != "" {
+		if by := o.haltedBy(ctx, name); by != "" {
 			if _, known := o.halted[name]; !known {
 				_ = o.d.tell(ctx, message{note: &Event{
 					Project: project, Service: service, Kind: EventWatch,
@@ -329,54 +332,6 @@ func (o *saves) change(ctx context.Context, project string, affected map[string]
 	for text, names := range byTrigger {
 		o.tell(ctx, names, text)
 	}
-}
-
-// release reloads what a debugger has let go of.
-func (o *saves) release(ctx context.Context) {
-	for name, text := range o.halted {
-		if o.d.haltedBy(ctx, name) == "" {
-			delete(o.halted, name)
-			o.tell(ctx, []supervisor.Name{name}, text)
-		}
-	}
-}
-
-// inspectLimit bounds how long a save waits for the runtime's word.
-const inspectLimit = time.Second
-
-// haltedBy says who holds an instance of a service: "traced by dlv (pid 41)".
-func (d *Daemon) haltedBy(ctx context.Context, name supervisor.Name) string {
-	s := d.Present().State.Service(name)
-	var ids []supervisor.ID
-	for i := range s.Generations {
-		ids = append(ids, supervisor.ID{Name: name, Number: s.Generations[i].Number})
-	}
-	ctx, cancel := context.WithTimeout(ctx, inspectLimit)
-	defer cancel()
-	for _, one := range d.Inspect(ctx, ids) {
-		if one.Halted != "" {
-			return one.Halted
-		}
-	}
-	return ""
-}
-
-// Inspect asks the runtime which instances of generations stand still. One
-// that cannot look, or does not answer before ctx ends, says nothing.
-func (d *Daemon) Inspect(ctx context.Context, ids []supervisor.ID) []runtime.Inspection {
-	l := d.link.Load()
-	if l == nil || len(ids) == 0 {
-		return nil
-	}
-	asked := make([]runtime.ID, len(ids))
-	for i, id := range ids {
-		asked[i] = runtimeID(id)
-	}
-	seen, err := l.Inspect(ctx, asked)
-	if err != nil {
-		return nil
-	}
-	return seen
 }
 
 // trigger says in words what was saved.

@@ -16,7 +16,8 @@ import (
 
 // fakeWatcher has files that tests save.
 type fakeWatcher struct {
-	saves chan Saved
+	saves    chan Saved
+	stirring chan string
 
 	mu     sync.Mutex
 	roots  map[string][]WatchRoot
@@ -25,7 +26,7 @@ type fakeWatcher struct {
 }
 
 func newFakeWatcher() *fakeWatcher {
-	return &fakeWatcher{saves: make(chan Saved), roots: map[string][]WatchRoot{}}
+	return &fakeWatcher{saves: make(chan Saved), stirring: make(chan string), roots: map[string][]WatchRoot{}}
 }
 
 func (w *fakeWatcher) Set(project string, roots []WatchRoot) error {
@@ -48,6 +49,8 @@ func (w *fakeWatcher) Newer(_ string, since time.Time) []Written {
 }
 
 func (w *fakeWatcher) Saves() <-chan Saved { return w.saves }
+
+func (w *fakeWatcher) Stirring() <-chan string { return w.stirring }
 
 func (w *fakeWatcher) Acting(string) func(time.Time) {
 	w.mu.Lock()
@@ -169,12 +172,20 @@ func TestSavesWithoutADaemonAreFound(t *testing.T) {
 
 // A service that a debugger holds is spared until that lets go.
 func TestAHaltedServiceIsReloadedLater(t *testing.T) {
+	t.Run("asked when it is saved", func(t *testing.T) { haltedIsReloadedLater(t, false) })
+	t.Run("asked when files stir", func(t *testing.T) { haltedIsReloadedLater(t, true) })
+}
+
+func haltedIsReloadedLater(t *testing.T, stirs bool) {
 	h := newSavedHome(t, service("web", saved), service("cart", saved))
 	h.eventually("web is up", readyAt("web", 1))
 	h.eventually("cart is up", readyAt("cart", 1))
 	web := runtime.InstanceID{ID: runtimeID(supervisor.ID{Name: serviceName("shop-1", "web"), Number: 1}), Attempt: 1}
 	if err := h.runtime.SetHalted(web, "traced by dlv (pid 41)"); err != nil {
 		t.Fatal(err)
+	}
+	if stirs {
+		h.files.stirring <- "shop-1"
 	}
 	h.save("/src/shop/web/main.go")
 	h.save("/src/shop/cart/main.go")

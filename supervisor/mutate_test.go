@@ -122,8 +122,8 @@ var faults = []struct{ name, from, to string }{
 	{"callers wait for any restart", "return g.Until.Sub(g.Since) <= holdLimit", "return true"},
 	{"callers wait for no restart", "return g.Until.Sub(g.Since) <= holdLimit", "return false"},
 	{"another wait is as long as the first", "if !g.Until.Equal(r.Until) {", "if false {"},
-	{"callers do not wait for what was there", "case serving != nil && serving.comes() || fresh", "case fresh"},
-	{"callers do not wait for what comes", " || fresh != nil && fresh.comes():", " || fresh != nil && false:"},
+	{"callers do not wait for what was there", "case serving != nil && serving.comes():", "case false:"},
+	{"callers do not wait for what comes", "case fresh != nil && fresh.comes():", "case false:"},
 	{"callers do not wait for who sleeps", "case s.Asleep:\n\t\tt.State", "case false:\n\t\tt.State"},
 	{"callers wait for what is down", "case !s.wanted():\n\t\tt.State", "case false:\n\t\tt.State"},
 	{"callers wait for a one-shot", "case s.Plan.OneShot:\n\t\tt.State", "case false:\n\t\tt.State"},
@@ -170,6 +170,29 @@ var faults = []struct{ name, from, to string }{
 	{"asleep, it waits", "if !ok || service.rests() {", "if !ok || !service.wanted() {"},
 	{"forgets that it was called", "s.Awake == other.Awake &&", ""},
 	{"a plan's new way to sleep is not seen", " && p.OnDemand == q.OnDemand", ""},
+}
+
+// TestFaultsHaveTheirPlace is for those who change what a fault is about.
+func TestFaultsHaveTheirPlace(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all strings.Builder
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasSuffix(file, "_test.go") {
+			all.Write(text)
+		}
+	}
+	for _, f := range faults {
+		if n := strings.Count(all.String(), f.from); n != 1 {
+			t.Errorf("%s: %q is there %d times", f.name, f.from, n)
+		}
+	}
 }
 
 // TestFaults plants each fault in a copy of the package, whose tests must

@@ -14,6 +14,12 @@ func (o *owner) mark(n *node, name string) {
 		return
 	}
 	p.dirty[place{n, name}] = true
+	if !p.settle.active() {
+		select {
+		case o.stirring <- p.name:
+		default:
+		}
+	}
 	p.settle.note(time.Now())
 }
 

@@ -24,6 +24,7 @@ type owner struct {
 	inbox    *inbox
 	asks     chan func(*owner)
 	out      chan<- Batch
+	stirring chan<- string
 	say      chan<- Warning
 	stop     <-chan struct{}
 	writer   func(path string) string
@@ -59,7 +60,7 @@ type project struct {
 
 func newOwner(w *Watcher, options Options) *owner {
 	o := &owner{
-		watches: w.watches, inbox: w.inbox, asks: w.asks, out: w.batches, say: w.warnings, stop: w.stop,
+		watches: w.watches, inbox: w.inbox, asks: w.asks, out: w.batches, stirring: w.stirring, say: w.warnings, stop: w.stop,
 		writer:   options.Writer,
 		links:    newLinks(w.watches),
 		buffer:   make([]byte, 64<<10),

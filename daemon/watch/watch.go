@@ -101,6 +101,7 @@ type Watcher struct {
 	inbox    *inbox
 	asks     chan func(*owner)
 	batches  chan Batch
+	stirring chan string
 	warnings chan Warning
 	setting  chan struct{} // has room for who is in Set
 	stop     chan struct{}
@@ -124,6 +125,7 @@ func New(options Options) *Watcher {
 		inbox:    newInbox(),
 		asks:     make(chan func(*owner)),
 		batches:  make(chan Batch),
+		stirring: make(chan string, 1),
 		warnings: make(chan Warning),
 		setting:  make(chan struct{}, 1),
 		stop:     make(chan struct{}),
@@ -140,6 +142,10 @@ func New(options Options) *Watcher {
 
 // Batches is where changes come out; it is never closed.
 func (w *Watcher) Batches() <-chan Batch { return w.batches }
+
+// Stirring names projects whose files begin to change: most often a Batch
+// follows some milliseconds later. It is a hint: what nobody takes is dropped.
+func (w *Watcher) Stirring() <-chan string { return w.stirring }
 
 // Warnings is what users should know; it is never closed. The latest 256 wait
 // for whoever reads.

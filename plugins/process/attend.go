@@ -89,7 +89,7 @@ func nextPause(pause time.Duration, probe *runtime.Probe) time.Duration {
 	if probe.Interval > 0 {
 		return probe.Interval
 	}
-	return min(pause*4/3, probeMost)
+	return min(pause*8/7, probeMost)
 }
 
 // asker returns how the probe is asked once, and for those that are not worth

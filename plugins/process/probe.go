@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	probeFirst = time.Millisecond / 2 // between the first two attempts; each pause is a third longer than the one before,
-	// so that readiness is seen at most a quarter later than it came about
+	probeFirst = time.Millisecond / 2 // between the first two attempts; each pause is a seventh longer than the one before,
+	// so that readiness is seen at most an eighth later than it came about
 	probeMost    = 250 * time.Millisecond
 	probeTimeout = time.Second // of one attempt
 	probeRead    = 4 << 10     // of an HTTP answer
