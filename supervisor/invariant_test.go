@@ -185,7 +185,7 @@ func (m *model) checkService(s Service) error {
 	switch {
 	case coming > 1:
 		return fmt.Errorf("%d on their way", coming)
-	case draining > 1:
+	case draining > drainMost:
 		return fmt.Errorf("%d drain", draining)
 	case s.Routed != 0 && s.serving() == nil:
 		return fmt.Errorf("the dead are routed")

@@ -66,7 +66,7 @@ func (m *model) checkTraffic(s Service) error {
 			return fmt.Errorf("callers are turned away without a word")
 		}
 	}
-	if len(traffic.Draining) > 1 {
+	if len(traffic.Draining) > drainMost {
 		return fmt.Errorf("%d drain", len(traffic.Draining))
 	}
 	return nil

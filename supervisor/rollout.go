@@ -77,14 +77,36 @@ func (t *step) retire(e *edit, next uint64) {
 		t.stop(e, old, false)
 		return
 	}
-	for i := range e.Generations {
-		if g := &e.Generations[i]; g.Phase == PhaseDraining {
-			t.stop(e, g, false) // at most one drains
-		}
-	}
+	t.hurry(e, next)
 	old.to(PhaseDraining, t.now)
 	old.Deadline = t.now.Add(e.Plan.drain())
 	t.emit(Drain{ID: e.id(old.Number), Limit: e.Plan.drain()})
+}
+
+// While one generation begins to drain, those that drain already are given
+// hurried, which is enough for requests: one that was let in a moment ago may
+// not even have been sent. Streams end then, so that saves in a row leave no
+// pile, and of one without pauses drainMost at most are there.
+const (
+	hurried   = time.Second
+	drainMost = 3
+)
+
+// hurry shortens the drains under way, as one more begins. Where the next one
+// waits for them (0) they end now.
+func (t *step) hurry(e *edit, next uint64) {
+	kept := 0
+	for i := len(e.Generations) - 1; i >= 0; i-- { // the newest first
+		g := &e.Generations[i]
+		switch {
+		case g.Phase != PhaseDraining:
+		case next == 0 || kept == drainMost-1:
+			t.stop(e, g, false)
+		default:
+			kept++
+			g.Deadline = earlier(g.Deadline, t.now.Add(hurried))
+		}
+	}
 }
 
 func (p *Plan) drain() time.Duration {

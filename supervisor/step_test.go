@@ -208,14 +208,42 @@ func TestStep(t *testing.T) {
 			ready web/2 -> route web/2, drain web/1 5s
 			drained web/1 -> stop web/1
 			drained web/1`},
-		{"at most one drains", `
+		{"of many that drain all but the last are hurried", `
+			apply web=v1[proxied]
+			up web -> start web/1
+			ready web/1 -> route web/1
+			apply web=v2[proxied] -> try web/2
+			ready web/2 -> route web/2, drain web/1 5s
+			wakes in 5s
+			apply web=v3[proxied] -> try web/3
+			ready web/3 -> route web/3, drain web/2 5s
+			traffic web serving 3, drains 1, drains 2
+			wakes in 1s
+			after 1s -> stop web/1
+			wakes in 4s
+			drained web/2 -> stop web/2`},
+		{"a hurried drain ends when it would have", `
+			apply web=v1[proxied,drain:500ms]
+			up web -> start web/1
+			ready web/1 -> route web/1
+			apply web=v2[proxied,drain:500ms] -> try web/2
+			ready web/2 -> route web/2, drain web/1 500ms
+			apply web=v3[proxied,drain:500ms] -> try web/3
+			ready web/3 -> route web/3, drain web/2 500ms
+			wakes in 500ms`},
+		{"three drain at most", `
 			apply web=v1[proxied]
 			up web -> start web/1
 			ready web/1 -> route web/1
 			apply web=v2[proxied] -> try web/2
 			ready web/2 -> route web/2, drain web/1 5s
 			apply web=v3[proxied] -> try web/3
-			ready web/3 -> route web/3, stop web/1, drain web/2 5s`},
+			ready web/3 -> route web/3, drain web/2 5s
+			apply web=v4[proxied] -> try web/4
+			ready web/4 -> route web/4, drain web/3 5s
+			apply web=v5[proxied] -> try web/5
+			ready web/5 -> route web/5, stop web/1, drain web/4 5s
+			traffic web serving 5, drains 2, drains 3, drains 4`},
 		{"a new one that dies is rejected", `
 			apply web=v1
 			up web -> start web/1

@@ -115,7 +115,7 @@ func bench(o options) error {
 	for _, row := range strings.Split(o.rows, ",") {
 		measure, ok := map[string]func(options, *verdicts) error{
 			"save": save, "save-build": saveBuild, "files": files, "splice": splice, "monorepo": monorepos, "lost": lost, "streams": streams, "proxies": proxies,
-			"status": status, "crash": crash, "idle": idle,
+			"status": status, "crash": crash, "idle": idle, "kubernetes": kubernetes,
 			"logs": logs, "logs-one": logsOne, "logs-hundred": logsHundred, "logs-follow": logsFollow,
 		}[row]
 		if !ok {

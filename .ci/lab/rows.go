@@ -245,8 +245,8 @@ func idleFloor(o options, n int) (time.Duration, error) {
 
 type idleResult struct {
 	start, up, stop, cpu time.Duration // up: until `stead up -d` has ended
-	pss, left        int
-	shares           []string // of pss: of each process
+	pss, left            int
+	shares               []string // of pss: of each process
 }
 
 func idleStead(o options, n int) (r idleResult, err error) {

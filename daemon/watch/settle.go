@@ -6,7 +6,7 @@ import "time"
 // three files within a millisecond; formatters, code generators and checkouts
 // leave gaps that grow with what they have to do.
 const (
-	quietSave  = 1 * time.Millisecond
+	quietSave  = 1500 * time.Microsecond
 	quietFew   = 25 * time.Millisecond
 	quietStorm = 100 * time.Millisecond
 	fewPaths   = 8

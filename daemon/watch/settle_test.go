@@ -56,17 +56,17 @@ func TestSettle(t *testing.T) {
 		open  time.Duration
 		want  time.Duration
 	}{
-		"a save":                    {storm(1, 0), 1, 0, false, 0, 2 * ms},
-		"a save in three steps":     {storm(3, ms), 1, 0, false, 0, 4 * ms},
-		"a formatter's first file":  {storm(20, 3*ms), 20, 0, false, 0, 2 * ms},
+		"a save":                    {storm(1, 0), 1, 0, false, 0, quietSave},
+		"a save in three steps":     {storm(3, ms), 1, 0, false, 0, 2*ms + quietSave},
+		"a formatter's first file":  {storm(20, 3*ms), 20, 0, false, 0, quietSave},
 		"a storm":                   {storm(200, ms), 200, 0, false, 0, 199*ms + 100*ms},
 		"a storm without end":       {storm(4000, ms), 4000, 0, false, 0, time.Second},
 		"a file that is gone":       {storm(1, 0), 1, 0, true, 0, 50 * ms},
 		"a file being written":      {storm(2, 5*ms), 1, 0, false, 20 * ms, 21 * ms},
 		"a log, open for ever":      {storm(1, 0), 1, 0, false, time.Hour, 50 * ms},
 		"written without end":       {storm(4000, 10*ms), 1, 0, false, time.Hour, time.Second},
-		"git at work":               {storm(1, 0), 1, 200 * ms, false, 0, 202*ms + 25*ms},
-		"git at work for ever":      {storm(1, 0), 1, time.Hour, false, 0, 5*time.Second + 2*ms},
+		"git at work":               {storm(1, 0), 1, 200 * ms, false, 0, 200*ms + quietSave + 25*ms},
+		"git at work for ever":      {storm(1, 0), 1, time.Hour, false, 0, 5*time.Second + quietSave},
 		"a storm in git's own time": {storm(1000, 2*ms), 1000, 2 * time.Second, false, 0, 2*time.Second + 25*ms},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -44,6 +44,8 @@ func classify(err error) (hint string, class error) {
 		return "kubectl describe quota says what is left", runtime.Invalid
 	case isDenied(err):
 		return "whoever keeps the cluster has set the policy or webhook that is named", runtime.Invalid
+	case strings.Contains(err.Error(), "failed calling webhook"):
+		return "the webhook that is named does not answer: whoever keeps the cluster knows it", runtime.Unavailable
 	case apierrors.IsForbidden(err):
 		return "ask whoever keeps the cluster for the rights, or look at the policy that is named", runtime.Invalid
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsRequestEntityTooLargeError(err):

@@ -19,7 +19,7 @@ import (
 // again is when a kind that cannot be followed is tried again: client-go's
 // informers let up to a minute pass when an API server was away for one.
 func again() *backoff.Backoff {
-	return &backoff.Backoff{Duration: 250 * time.Millisecond, Factor: 2, Cap: 2 * time.Second, Steps: math.MaxInt32, Jitter: 0.5}
+	return &backoff.Backoff{Duration: 250 * time.Millisecond, Factor: 2, Cap: time.Second, Steps: math.MaxInt32, Jitter: 0.25}
 }
 
 // followed is what there is of a kind.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"testing"
@@ -16,6 +17,46 @@ import (
 var survivalCases = []testCase{
 	{name: "ClientIsKilled", run: clientIsKilled, served: true},
 	{name: "RuntimeIsKilled", run: runtimeIsKilled, processes: true, served: true},
+	{name: "NothingLeaks", run: nothingLeaks, processes: true, served: true},
+}
+
+// nothingLeaks: when services have come, been followed and gone, the runtime has
+// as many goroutines as before.
+func nothingLeaks(t *testing.T, s *suite) {
+	const slack = 3 // of what libraries keep for a while
+	w := s.watch(t)
+	goroutines := func() int {
+		d, err := s.rt.Describe(t.Context(), runtime.ContractVersion)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d.Goroutines
+	}
+	round := func(name string, n int) {
+		var ids []runtime.ID
+		for i := range n {
+			spec := s.spec(fmt.Sprint(name, i), "print", "hello\n")
+			s.start(t, spec)
+			ids = append(ids, spec.ID)
+		}
+		for _, id := range ids {
+			w.ready(t, id)
+			s.follow(t, id.Service, "hello\n")
+			s.stop(t, id, runtime.StopRequest{Grace: time.Second})
+		}
+		for _, id := range ids {
+			w.phase(t, id, runtime.GenerationStopped)
+		}
+	}
+	round("first", 1)
+	before, after := goroutines(), 0
+	round("many", 10)
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if after = goroutines(); after <= before+slack {
+			return
+		}
+	}
+	t.Errorf("%d goroutines before, %d after ten services", before, after)
 }
 
 // clientIsKilled: a client that starts a service and follows it is ended by

@@ -24,8 +24,8 @@ import (
 const swaps = 3
 
 // TestKubernetesSwapsLoseNothing calls a service by its ClusterIP, by new
-// connections and by one that is kept, while one generation takes over from the
-// other.
+// connections and by one that is kept, from this machine and from a pod, while
+// one generation takes over from the other.
 func TestKubernetesSwapsLoseNothing(t *testing.T) {
 	kubeconfig := cluster.Node(t)
 	c := cluster.Of(t, kubeconfig)
@@ -91,6 +91,13 @@ func TestKubernetesSwapsLoseNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	caller := spec
+	caller.ID.Service, caller.Ports, caller.Ready, caller.Replicas = "caller", nil, nil, 1
+	caller.Command = []string{"/guest", "call", "http://web/ok"}
+	if _, err := rt.Start(t.Context(), caller); err != nil {
+		t.Fatal(err)
+	}
+	wait("the caller does not run", func(e runtime.Event) bool { return e.ID == caller.ID && e.Started != nil })
 	calls, kept := callers(t, "http://"+service.Spec.ClusterIP+"/ok", true), callers(t, "http://"+service.Spec.ClusterIP+"/ok", false)
 	n := swaps
 	if text := os.Getenv("STEAD_SWAPS"); text != "" {
@@ -112,6 +119,11 @@ func TestKubernetesSwapsLoseNothing(t *testing.T) {
 	more, worse := kept()
 	t.Logf("%d swaps, %d requests by new connections, of which %d failed, and %d by kept ones, of which %d failed", n, good+len(bad), len(bad), more+len(worse), len(worse))
 	good, bad = min(good, more), append(bad, worse...)
+	inside := called(t, c, namespace)
+	t.Logf("from a pod: %d requests by new connections, of which %d failed, and %d by a kept one, of which %d failed", inside[0]+inside[1], inside[1], inside[2]+inside[3], inside[3])
+	if good = min(good, inside[0], inside[2]); inside[1]+inside[3] > 0 {
+		bad = append(bad, c.Run(t, "-n", namespace, "logs", "deployment/caller-1", "--tail=-1"))
+	}
 	if len(bad) > 0 || good == 0 {
 		t.Errorf("%d requests went well, and %d did not: %s", good, len(bad), strings.Join(bad[:min(len(bad), 5)], "\n"))
 	}
@@ -122,11 +134,26 @@ func TestKubernetesSwapsLoseNothing(t *testing.T) {
 		}
 	}
 	t.Logf("writes: %v", counts)
-	if counts["patch services"] != n+1 || counts["patch deployments"] != n+1 || counts["delete deployments"] != n || counts["patch serviceaccounts"] != 1 {
+	if counts["patch services"] != n+1 || counts["patch deployments"] != n+2 || counts["delete deployments"] != n || counts["patch serviceaccounts"] != 2 {
 		t.Errorf("%d swaps took the writes %v", n, counts)
 	}
 	if err := rt.Shutdown(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// called is what the caller in the pod says at last: requests that went well and
+// that did not, by new connections and by kept ones.
+func called(t *testing.T, c *cluster.Cluster, namespace string) (n [4]int) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); ; <-time.After(time.Second) { // one more line of it
+		lines := strings.Split(strings.TrimSpace(c.Run(t, "-n", namespace, "logs", "deployment/caller-1", "--tail=1")), "\n")
+		if k, _ := fmt.Sscanf(lines[len(lines)-1], "called %d %d %d %d", &n[0], &n[1], &n[2], &n[3]); k == 4 {
+			return n
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the caller says %q", lines)
+		}
 	}
 }
 

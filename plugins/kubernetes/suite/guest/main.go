@@ -19,6 +19,9 @@ func main() {
 	case "sh":
 		os.Exit(shell(os.Args[len(os.Args)-1]))
 	default:
+		if len(os.Args) == 3 && os.Args[1] == "call" {
+			call(os.Args[2])
+		}
 		os.Exit(conformance.Service(os.Args[1:]))
 	}
 }

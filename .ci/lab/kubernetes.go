@@ -1,0 +1,262 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// node is a cluster of one machine, as bin/tools/clustertest shows it.
+type node struct {
+	Name, Kubeconfig, Kubectl, Audit, Containerd string
+}
+
+// clusterOf starts a cluster of its own. It takes what `make cluster-build` has
+// built.
+func clusterOf(o options) (*node, func(), error) {
+	tool, name := filepath.Join(o.bin, "tools", "clustertest"), "lab"
+	up := exec.Command(tool, "up", "-tier", "node", "-name", name, "-linger", "30m", "-json")
+	var said bytes.Buffer
+	up.Stderr = &said
+	out, err := up.Output()
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s up: %w\n%s", tool, err, said.Bytes())
+	}
+	var n node
+	if err := json.Unmarshal(out, &n); err != nil {
+		return nil, nil, fmt.Errorf("%s up: %w", tool, err)
+	}
+	return &n, func() { _ = exec.Command(tool, "down", "-name", name).Run() }, nil
+}
+
+func (n *node) kubectl(in []byte, args ...string) (string, error) {
+	c := exec.Command(n.Kubectl, args...)
+	c.Env = append(os.Environ(), "KUBECONFIG="+n.Kubeconfig)
+	c.Stdin = bytes.NewReader(in)
+	out, err := c.CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("kubectl %s: %w\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out), err
+}
+
+// kubernetes: the shop in a cluster, by `stead up` and by kubectl with the same
+// objects; and what of a reload there is stead's own.
+func kubernetes(o options, v *verdicts) error {
+	n, end, err := clusterOf(o)
+	if err != nil {
+		return err
+	}
+	defer end()
+	s, err := newStead(o, "")
+	if err != nil {
+		return err
+	}
+	defer func() { _, _, _ = s.end() }()
+	if err := os.Remove(filepath.Join(s.dir, "stead.yaml")); err != nil {
+		return err
+	}
+	if err := os.CopyFS(s.dir, os.DirFS(filepath.Join("testdata", "shop"))); err != nil {
+		return err
+	}
+	cache, err := exec.Command("go", "env", "GOCACHE", "GOMODCACHE").Output()
+	if err != nil {
+		return err
+	}
+	dirs := strings.Fields(string(cache))
+	s.env = append(s.env, "KUBECONFIG="+n.Kubeconfig, "CONTAINERD="+n.Containerd, "GOCACHE="+dirs[0], "GOMODCACHE="+dirs[1])
+	defer func() { _, _ = s.run("--env", "dev", "daemon", "stop", "--services") }()
+	if _, err := s.run("--env", "dev", "build", "--yes"); err != nil {
+		return err
+	}
+	if err := shopTimes(o, v, s, n); err != nil {
+		return err
+	}
+	return shopReloads(o, v, s, n)
+}
+
+func shopTimes(o options, v *verdicts, s *stead, n *node) error {
+	objects, err := s.output("--env", "dev", "render", "--show-secrets")
+	if err != nil {
+		return err
+	}
+	var ours, bare sample
+	for range o.rounds {
+		began := time.Now()
+		if _, err := s.run("--env", "dev", "up", "-d", "--yes"); err != nil {
+			return err
+		}
+		ours = append(ours, time.Since(began))
+		if _, err := s.run("--env", "dev", "down", "--yes"); err != nil {
+			return err
+		}
+		if err := n.empty(); err != nil {
+			return err
+		}
+		if _, err := n.kubectl(nil, "create", "namespace", "shop"); err != nil {
+			return err
+		}
+		began = time.Now()
+		if err := n.apply(objects); err != nil {
+			return err
+		}
+		bare = append(bare, time.Since(began))
+		if err := n.empty(); err != nil {
+			return err
+		}
+	}
+	ratio := float64(ours.percentile(50)) / float64(bare.percentile(50))
+	fmt.Printf("the shop in a cluster, until all is ready\n  kubectl apply, rollout status, wait  %v\n  stead up                             %v\n  ratio %.2f\n", bare, ours, ratio)
+	v.check("stead up <= 1.2 x kubectl", ratio <= 1.2)
+	return nil
+}
+
+// output is what a call prints, without what it says besides.
+func (s *stead) output(args ...string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), runLimit)
+	defer cancel()
+	c := s.command(ctx, "stead", args...)
+	var said bytes.Buffer
+	c.Stderr = &said
+	out, err := c.Output()
+	if err != nil {
+		err = fmt.Errorf("stead %s: %w\n%s", strings.Join(args, " "), err, said.Bytes())
+	}
+	return out, err
+}
+
+func (n *node) empty() error {
+	_, err := n.kubectl(nil, "delete", "namespace", "shop", "--wait", "--ignore-not-found")
+	return err
+}
+
+// apply is what a person would do, and waits until all of it is ready.
+func (n *node) apply(objects []byte) error {
+	if _, err := n.kubectl(objects, "apply", "-f", "-"); err != nil {
+		return err
+	}
+	for _, kind := range []string{"deployment", "job"} {
+		names, err := n.kubectl(nil, "-n", "shop", "get", kind, "-o", "name")
+		if err != nil {
+			return err
+		}
+		for _, name := range strings.Fields(names) {
+			args := []string{"-n", "shop", "rollout", "status", name}
+			if kind == "job" {
+				args = []string{"-n", "shop", "wait", "--for=condition=complete", "--timeout=5m", name}
+			}
+			if _, err := n.kubectl(nil, args...); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// shopEvent is a line of stead events --output json.
+type shopEvent struct {
+	Time       time.Time
+	Service    string
+	Generation int
+	Kind, Text string
+}
+
+// clusterReloads are enough: a pod takes its seconds.
+const clusterReloads = 10
+
+func shopReloads(o options, v *verdicts, s *stead, n *node) error {
+	if _, err := s.run("--env", "dev", "up", "-d", "--yes"); err != nil {
+		return err
+	}
+	var own, made, moved, whole sample
+	for i := range clusterReloads {
+		began := time.Now()
+		text := fmt.Sprintf("package main\n\nvar edit = \"%d\"\n\nfunc init() { println(edit) }\n", i)
+		if err := os.WriteFile(filepath.Join(s.dir, "web", "edit.go"), []byte(text), 0o644); err != nil {
+			return err
+		}
+		built, ready, err := s.reloadOf("web", began)
+		if err != nil {
+			return err
+		}
+		time.Sleep(500 * time.Millisecond) // the log is written in pieces
+		accepted, selected, err := n.writes(began)
+		if err != nil {
+			return err
+		}
+		made, moved = append(made, accepted.Sub(built)), append(moved, selected.Sub(ready))
+		own, whole = append(own, accepted.Sub(built)+selected.Sub(ready)), append(whole, selected.Sub(began))
+	}
+	fmt.Printf("a one-line change in a cluster\n  save -> its pod gets the traffic   %v\n  build end -> apply accepted        %v\n  Ready seen -> selector moved       %v\n  stead's own share                  %v\n", whole, made, moved, own)
+	v.check("stead's own share < 300 ms", own.percentile(50) < 300*time.Millisecond)
+	return nil
+}
+
+// reloadOf waits for the reload that began then, and returns when its build was
+// over and when it was seen to be ready.
+func (s *stead) reloadOf(service string, began time.Time) (built, ready time.Time, err error) {
+	for limit := time.Now().Add(patience); time.Now().Before(limit); time.Sleep(200 * time.Millisecond) {
+		out, err := s.output("--env", "dev", "events", "--output", "json")
+		if err != nil {
+			return built, ready, err
+		}
+		drained := false
+		for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
+			var e shopEvent
+			if json.Unmarshal(lines.Bytes(), &e) != nil || e.Service != service || e.Time.Before(began) || e.Kind != "phase" {
+				continue
+			}
+			switch e.Text {
+			case "starting":
+				built = e.Time
+			case "ready":
+				ready = e.Time
+			case "stopped", "stopping":
+				drained = true
+			}
+		}
+		if !built.IsZero() && !ready.IsZero() && drained {
+			return built, ready, nil
+		}
+	}
+	return built, ready, errors.New("it is not reloaded")
+}
+
+// writes returns when the newest Deployment was accepted, and when the Service
+// was last changed, since then: both by the API server's own log.
+func (n *node) writes(since time.Time) (accepted, selected time.Time, err error) {
+	text, err := os.ReadFile(n.Audit)
+	if err != nil {
+		return accepted, selected, err
+	}
+	for line := range bytes.SplitSeq(text, []byte("\n")) {
+		var e struct {
+			Verb, UserAgent string
+			ObjectRef       struct{ Resource, Subresource, Namespace, Name string }
+			StageTimestamp  time.Time
+			ResponseStatus  struct{ Code int }
+		}
+		if json.Unmarshal(line, &e) != nil || e.ObjectRef.Namespace != "shop" || e.ObjectRef.Subresource != "" || !strings.HasPrefix(e.UserAgent, "stead") || e.StageTimestamp.Before(since) || e.Verb != "patch" {
+			continue
+		}
+		switch {
+		case e.ObjectRef.Resource == "deployments" && e.ResponseStatus.Code == 201:
+			accepted = e.StageTimestamp
+		case e.ObjectRef.Resource == "services" && e.ObjectRef.Name == "web":
+			selected = e.StageTimestamp
+		}
+	}
+	if slices.ContainsFunc([]time.Time{accepted, selected}, time.Time.IsZero) {
+		return accepted, selected, errors.New("the audit log has no such writes")
+	}
+	return accepted, selected, nil
+}

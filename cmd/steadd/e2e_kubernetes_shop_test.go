@@ -1,0 +1,108 @@
+package main_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stead-dev/stead/plugins/kubernetes/cluster"
+)
+
+// TestKubernetesShop: the example project comes up in a namespace that enforces
+// the Restricted pod security standard, and its page is made of what the other
+// services say.
+func TestKubernetesShop(t *testing.T) {
+	s := newCloudstead(t, cluster.Node(t), "  none: {command: ./service}")
+	if err := os.CopyFS(filepath.Join(s.dir, "shop"), os.DirFS("../../testdata/shop")); err != nil {
+		t.Fatal(err)
+	}
+	s.dir = filepath.Join(s.dir, "shop")
+	over := fmt.Sprintf("environments:\n  dev: {namespace: %s, kubeconfig: %s, context: stead-clustertest-%s}\n", s.namespace, s.c.Kubeconfig, s.c.Name)
+	if err := os.WriteFile(filepath.Join(s.dir, "stead.override.yaml"), []byte(over), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("CONTAINERD", s.c.Containerd)
+	s.c.Run(t, "create", "namespace", s.namespace)
+	s.c.Run(t, "label", "namespace", s.namespace, "pod-security.kubernetes.io/enforce=restricted")
+	s.do("up", "-d", "--yes")
+	for name, one := range s.cloudStatus() {
+		if one.Phase != "ready" && one.Phase != "completed" {
+			t.Errorf("%s is %s", name, one.Phase)
+		}
+	}
+	answer, err := http.Get("http://" + s.kubectl("get", "service", "web", "-o", "jsonpath={.spec.clusterIP}:{.spec.ports[0].port}") + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	page, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != http.StatusOK {
+		t.Errorf("%s, %v:\n%s", answer.Status, err, page)
+	}
+	s.do("down", "--yes")
+	if left := s.names("deployments,jobs,services,configmaps", "-l", "app.kubernetes.io/managed-by=stead"); len(left) > 0 {
+		t.Errorf("down leaves %v", left)
+	}
+}
+
+// TestKubernetesData: what a service keeps in a directory of data: outlives its
+// generations, of which no two run at once, and down.
+func TestKubernetesData(t *testing.T) {
+	s := newCloudstead(t, cluster.Node(t), "  counter: {command: ./service -every 100ms -count /data/count, data: {store: /data}, stop: {grace: 5s}}")
+	dir := filepath.Join(t.TempDir(), "volume")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o777); err != nil { // pods are of another user
+		t.Fatal(err)
+	}
+	volume := s.c.Command("apply", "-f", "-")
+	volume.Stdin = strings.NewReader(fmt.Sprintf(`apiVersion: v1
+kind: PersistentVolume
+metadata: {name: %s}
+spec:
+  capacity: {storage: 1Gi}
+  accessModes: [ReadWriteOnce]
+  persistentVolumeReclaimPolicy: Retain
+  hostPath: {path: %s}
+  claimRef: {namespace: %s, name: counter-store}
+`, s.namespace, dir, s.namespace))
+	if out, err := volume.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	t.Cleanup(func() { _ = s.c.Command("delete", "persistentvolume", s.namespace, "--wait=false").Run() })
+	counted := func() int {
+		text, _ := os.ReadFile(filepath.Join(dir, "count"))
+		n, _ := strconv.Atoi(string(text))
+		return n
+	}
+	s.do("up", "-d", "--yes")
+	for range 2 {
+		before := counted()
+		s.until("it counts", podPatience, func() bool { return counted() > before+5 })
+		s.do("restart", "counter")
+	}
+	before := counted()
+	s.until("the third one counts on", podPatience, func() bool { return counted() > before+5 })
+	last := 0
+	for _, m := range regexp.MustCompile(`tick (\d+)`).FindAllStringSubmatch(s.do("logs", "counter"), -1) {
+		n, _ := strconv.Atoi(m[1])
+		if n <= last {
+			t.Errorf("%d follows %d: two counted at once", n, last)
+		}
+		last = n
+	}
+	if last < 15 {
+		t.Errorf("its log ends with %d", last)
+	}
+	s.do("down", "--yes")
+	if claims := s.names("persistentvolumeclaims"); len(claims) != 1 {
+		t.Errorf("after down there are the claims %v", claims)
+	}
+}
