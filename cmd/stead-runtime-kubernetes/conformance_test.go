@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 		os.Exit(conformance.Main(m))
 	}
 	err := serve(options{
-		dir: os.Getenv(inDir), namespace: os.Getenv(namespace), project: "conformance", environment: "local",
+		dir: os.Getenv(inDir), namespace: os.Getenv(namespace), project: "conformance", environment: "local", exitsKept: suite.ExitsKept,
 		target: kubernetes.Target{Kubeconfig: os.Getenv(kubeconfig)},
 	}, suite.Loaded(image), slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	if err != nil {

@@ -53,6 +53,7 @@ type options struct {
 	target                               kubernetes.Target
 	load                                 string
 	image                                image.Options
+	exitsKept                            int // in tests
 }
 
 // run serves with a packer of its own.
@@ -91,7 +92,7 @@ func serve(o options, images kubernetes.Packer, log *slog.Logger) error {
 	}
 	k := kubernetes.Options{
 		Client: client, Config: config, Namespace: kubernetes.Namespace(o.namespace, o.project),
-		Environment: o.environment, Project: o.project, Identity: kubernetes.Identity(o.dir), Packer: images, Log: log, Nonce: s.Nonce, Build: version,
+		Environment: o.environment, Project: o.project, Identity: kubernetes.Identity(o.dir), Packer: images, Log: log, Nonce: s.Nonce, Build: version, ExitsKept: o.exitsKept,
 	}
 	var rt *kubernetes.Runtime
 	s.Open = func() (runtime.Runtime, error) {

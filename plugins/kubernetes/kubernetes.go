@@ -25,6 +25,7 @@
 package kubernetes
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -60,6 +61,7 @@ type Options struct {
 	Nonce       string       // chosen by whoever starts this runtime, never used before
 	Build       string       // identity of the binary, for Describe
 	Now         func() time.Time
+	ExitsKept   int // see journal.New; 0: as the contract says
 }
 
 // Runtime runs generations as pods. See New.
@@ -113,7 +115,7 @@ func New(o Options) (*Runtime, error) {
 		options: o, client: o.Client, config: o.Config, log: o.Log, now: o.Now,
 		namespace: o.Namespace, environment: o.Environment, project: o.Project,
 		ctx: ctx, cancel: cancel, done: done, finish: sync.OnceFunc(func() { close(done) }),
-		journal: journal.New(o.Now),
+		journal: journal.New(o.Now, cmp.Or(o.ExitsKept, journal.ExitsKept)),
 	}
 	r.worker = newWorker(r)
 	r.ledger = newLedger(r.journal, o.Now, r.worker.wake)

@@ -142,7 +142,7 @@ func New(o Options) (*Runtime, error) {
 	}
 	r := &Runtime{
 		options: o, log: o.Log, now: o.Now, null: null,
-		journal:  journal.New(o.Now),
+		journal:  journal.New(o.Now, journal.ExitsKept),
 		ports:    newPorts(o.Now, o.Nonce),
 		done:     make(chan struct{}),
 		keepers:  map[runtime.ID]*keeper{},

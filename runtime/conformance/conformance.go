@@ -67,6 +67,10 @@ type Harness struct {
 	// heed the spec's: the first, the second, and so on. Nil: it does.
 	BackOff []time.Duration
 
+	// ExitsKept is how many exits of a generation the runtime tells one by one
+	// (journal.New). 0: as the contract says.
+	ExitsKept int
+
 	// Command expresses a service of the suite, such as {"exit", "3"} (see
 	// service.go), as argv. Nil: the test binary.
 	Command func(args ...string) []string

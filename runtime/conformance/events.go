@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"cmp"
 	"fmt"
 	"testing"
 	"time"
@@ -92,7 +93,8 @@ func redeliveryUntilForget(t *testing.T, s *suite) {
 }
 
 func manyExitsBecomeASummary(t *testing.T, s *suite) {
-	const exits, kept = 300, 256
+	kept := cmp.Or(s.h.ExitsKept, 256)
+	exits := kept + 44
 	spec := s.spec("crash", "exit", "3")
 	if s.h.Processes {
 		spec.Command = []string{"sh", "-c", "exit 3"} // quicker than this program
@@ -107,7 +109,7 @@ func manyExitsBecomeASummary(t *testing.T, s *suite) {
 			t.Errorf("%d restarts are reported, want %d", status.Restarts, exits-1)
 		}
 	} else { // each takes its time there: many at once
-		spec.Replicas = 20
+		spec.Replicas = 10
 		s.start(t, spec)
 		live.until(t, "they exit", func(events []runtime.Event) bool { return count(events, spec.ID, runtime.ExitedEvent) >= exits })
 		s.stop(t, spec.ID, runtime.StopRequest{})

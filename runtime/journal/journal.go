@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	exitsKept  = 256  // per generation, by the contract
+	ExitsKept  = 256  // per generation, by the contract
 	watchLimit = 4096 // events that wait for one watcher: about 1 MB
 )
 
@@ -21,7 +21,8 @@ const (
 // present and the exits nobody has acknowledged, not a history: a watcher
 // that fell too far behind gets the present once more.
 type Journal struct {
-	now func() time.Time
+	now  func() time.Time
+	kept int // exits of a generation that are told one by one
 
 	mu       sync.Mutex
 	sequence uint64
@@ -47,9 +48,11 @@ type watcher struct {
 	wake  chan struct{} // holds one: there is something to send
 }
 
-// New returns an empty journal; now is what events are stamped with.
-func New(now func() time.Time) *Journal {
-	return &Journal{now: now, stories: map[runtime.ID]*story{}, watchers: map[*watcher]struct{}{}}
+// New returns an empty journal; now is what events are stamped with. Of each
+// generation that many exits are kept, and the rest only counted: ExitsKept, but
+// in tests for which each exit takes a second.
+func New(now func() time.Time, kept int) *Journal {
+	return &Journal{now: now, kept: kept, stories: map[runtime.ID]*story{}, watchers: map[*watcher]struct{}{}}
 }
 
 // Generation tells where a generation stands.
@@ -84,14 +87,14 @@ func (j *Journal) publish(e runtime.Event) {
 		j.stories[e.ID] = s
 		j.order = append(j.order, e.ID)
 	}
-	s.note(e)
+	s.note(e, j.kept)
 	for w := range j.watchers {
 		w.add(e)
 	}
 }
 
-// note makes e part of the present.
-func (s *story) note(e runtime.Event) {
+// note makes e part of the present, in which kept exits are.
+func (s *story) note(e runtime.Event, kept int) {
 	at := slices.IndexFunc(s.live, func(l liveEvents) bool { return l.started.Instance == e.Instance })
 	switch e.Kind {
 	case runtime.GenerationEvent:
@@ -107,7 +110,7 @@ func (s *story) note(e runtime.Event) {
 			s.live = slices.Delete(s.live, at, at+1)
 		}
 		s.exits = append(s.exits, e)
-		if extra := len(s.exits) - exitsKept; extra > 0 {
+		if extra := len(s.exits) - kept; extra > 0 {
 			last := s.exits[extra-1]
 			s.summary = runtime.Event{
 				Sequence: last.Sequence, Time: last.Time, Kind: runtime.SummaryEvent,

@@ -33,7 +33,7 @@ func say(events []runtime.Event) string {
 }
 
 func TestJournalPresent(t *testing.T) {
-	j := New(time.Now)
+	j := New(time.Now, ExitsKept)
 	id := instanceOf("web", 0).ID
 	j.Generation(id, runtime.GenerationStatus{Phase: runtime.GenerationRunning})
 	j.Started(instanceOf("web", 1), runtime.Started{})
@@ -50,7 +50,7 @@ func TestJournalPresent(t *testing.T) {
 	if got, want := say(j.present(nil)), "1:generation 6:started2 6:synced"; got != want {
 		t.Errorf("after forget: %q, want %q", got, want)
 	}
-	for attempt := 2; attempt < 2+exitsKept+7; attempt++ {
+	for attempt := 2; attempt < 2+ExitsKept+7; attempt++ {
 		j.Exited(instanceOf("web", attempt), runtime.Exit{})
 	}
 	if got, want := say(j.present(nil)), "1:generation 13:summary=7 14:exited9 "; !strings.HasPrefix(got, want) {
@@ -67,7 +67,7 @@ func TestJournalPresent(t *testing.T) {
 
 // A watcher that does not read makes nobody wait, and gets the present again.
 func TestJournalSlowWatcher(t *testing.T) {
-	j := New(time.Now)
+	j := New(time.Now, ExitsKept)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var synced int
@@ -97,7 +97,7 @@ func TestJournalSlowWatcher(t *testing.T) {
 }
 
 func TestWhoIsReadyWhere(t *testing.T) {
-	j := New(time.Now)
+	j := New(time.Now, ExitsKept)
 	id := runtime.ID{Service: "web", Number: 1}
 	first, second := runtime.InstanceID{ID: id, Attempt: 1}, runtime.InstanceID{ID: id, Replica: 1, Attempt: 1}
 	j.Started(first, runtime.Started{Endpoints: map[string]string{"http": "127.0.0.1:1"}})

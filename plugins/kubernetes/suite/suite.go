@@ -25,14 +25,19 @@ import (
 	"github.com/stead-dev/stead/runtime/conformance"
 )
 
+// ExitsKept is for kubernetes.Options: a container that ends again and again takes
+// a second each time.
+const ExitsKept = 16
+
 // Harness is what the suite has to know of a cluster's ways; New is the caller's.
 func Harness() conformance.Harness {
 	return conformance.Harness{
 		Processes: true, Elsewhere: true, OneWay: true, OthersLogs: true, Patience: 2 * time.Minute,
-		Command: func(args ...string) []string { return append([]string{"/guest"}, args...) },
-		Adapt:   adapt,
-		Refused: []string{"ReadyByLog", "ReadyByNotify"}, // a kubelet does not read logs, and knows no sd_notify
-		BackOff: []time.Duration{0, time.Second, time.Second},
+		Command:   func(args ...string) []string { return append([]string{"/guest"}, args...) },
+		Adapt:     adapt,
+		Refused:   []string{"ReadyByLog", "ReadyByNotify"}, // a kubelet does not read logs, and knows no sd_notify
+		ExitsKept: ExitsKept,
+		BackOff:   []time.Duration{0, time.Second, time.Second},
 	}
 }
 

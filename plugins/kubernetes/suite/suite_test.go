@@ -26,7 +26,7 @@ func TestConformanceOnNode(t *testing.T) {
 		}
 		rt, err := kubernetes.New(kubernetes.Options{
 			Client: c, Config: config, Namespace: suite.Namespace(t, c), Environment: "local", Project: "conformance",
-			Packer: suite.Loaded(guest), Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Nonce: rand.Text(),
+			Packer: suite.Loaded(guest), Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Nonce: rand.Text(), ExitsKept: suite.ExitsKept,
 		})
 		if err != nil {
 			t.Fatal(err)
