@@ -51,7 +51,7 @@ func nothingLeaks(t *testing.T, s *suite) {
 	round("first", 1)
 	before, after := goroutines(), 0
 	round("many", 10)
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); <-time.After(50 * time.Millisecond) {
 		if after = goroutines(); after <= before+slack {
 			return
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -314,5 +315,15 @@ func TestPrintingDoesNotBlockIt(t *testing.T) {
 	log, err := os.ReadFile(filepath.Join(dir, "log"))
 	if err != nil || bytes.Count(log, []byte("x")) < 200<<10 || bytes.Count(log, []byte("y")) < 200<<10 {
 		t.Errorf("the log has %d bytes, %v", len(log), err)
+	}
+}
+
+func TestExitCode(t *testing.T) {
+	for want, err := range map[int]error{
+		0: nil, exitTaken: fmt.Errorf("it runs: %w", runtime.Conflict), exitMistaken: fmt.Errorf("no such context: %w", runtime.Invalid), 1: runtime.Internal,
+	} {
+		if got := ExitCode(err); got != want {
+			t.Errorf("%v: %d, want %d", err, got, want)
+		}
 	}
 }

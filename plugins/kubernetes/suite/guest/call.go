@@ -19,11 +19,12 @@ func call(url string) {
 	good, bad := [2]int{}, [2]int{}
 	for i, anew := range []bool{true, false} {
 		client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: anew}}
+		due := time.NewTicker(callEvery)
 		for get(client, url) != nil {
-			time.Sleep(callEvery)
+			<-due.C
 		}
 		go func() { // ends with the process
-			for ; ; time.Sleep(callEvery) {
+			for range due.C {
 				err := get(client, url)
 				mu.Lock()
 				if err == nil {
