@@ -29,6 +29,7 @@ import (
 type cache struct {
 	dir   string
 	limit int64
+	level int // of gzip
 
 	mu    sync.Mutex
 	held  int             // calls that need what is in it
@@ -124,7 +125,7 @@ func (c *cache) write(ctx context.Context, what contents) (b blob, err error) {
 			_ = os.Remove(f.Name())
 		}
 	}()
-	b, err = what.compress(ctx, f)
+	b, err = what.compress(ctx, f, c.level)
 	if err = errors.Join(err, f.Close()); err != nil {
 		return blob{}, err
 	}

@@ -21,10 +21,11 @@ type parallelGzip struct {
 
 // press is a place for one piece.
 type press struct {
-	zip  *gzip.Writer // nil until the first piece
-	in   []byte
-	out  bytes.Buffer
-	busy chan error // nil while nothing runs
+	level int
+	zip   *gzip.Writer // nil until the first piece
+	in    []byte
+	out   bytes.Buffer
+	busy  chan error // nil while nothing runs
 }
 
 const (
@@ -37,10 +38,10 @@ const (
 // cores is how many pieces are compressed at once.
 func cores() int { return min(goruntime.GOMAXPROCS(0), maxPresses) }
 
-func newParallelGzip(out io.Writer, presses, piece int) *parallelGzip {
+func newParallelGzip(out io.Writer, presses, piece, level int) *parallelGzip {
 	g := &parallelGzip{out: out, piece: piece}
 	for range presses {
-		g.presses = append(g.presses, &press{})
+		g.presses = append(g.presses, &press{level: level})
 	}
 	return g
 }
@@ -84,10 +85,8 @@ func (p *press) start() {
 func (p *press) compress() (err error) {
 	p.out.Reset()
 	if p.zip == nil {
-		// The fastest level: what travels once within a data centre is no
-		// reason to have a developer wait.
 		p.out.Grow(cap(p.in) / 2)
-		p.zip, err = gzip.NewWriterLevel(&p.out, gzip.BestSpeed)
+		p.zip, err = gzip.NewWriterLevel(&p.out, p.level)
 		if err != nil {
 			return err
 		}

@@ -13,6 +13,7 @@
 package image
 
 import (
+	"compress/gzip"
 	"context"
 	"fmt"
 	"log/slog"
@@ -108,6 +109,13 @@ func New(o Options) (*Packer, error) {
 	if err != nil {
 		return nil, err
 	}
+	// The fastest level: what travels once within a data centre is no reason to
+	// have a developer wait. What only goes to a process beside this one is not
+	// compressed at all.
+	cache.level = gzip.BestSpeed
+	if o.Registry == "" && len(o.Load) > 0 {
+		cache.level = gzip.NoCompression
+	}
 	p := &Packer{o: o, epoch: epoch, cache: cache, keychain: authn.DefaultKeychain, backoff: patient, certs: certificateFiles}
 	p.bases = newBases(cache, o.Log)
 	p.connections = newConnections()
@@ -142,10 +150,14 @@ func (p *Packer) Pack(ctx context.Context, spec runtime.Spec) (string, error) {
 
 // Publish is Pack, and tells all about it.
 func (p *Packer) Publish(ctx context.Context, spec runtime.Spec) (Summary, error) {
-	send, err := p.destination()
+	ctx, cancel := context.WithCancel(ctx)
+	send, end, err := p.destination(ctx)
 	if err != nil {
+		cancel()
 		return Summary{}, err
 	}
+	defer end() // after cancel
+	defer cancel()
 	defer p.cache.hold()()
 	made, err := p.make(ctx, spec)
 	if err != nil {
@@ -169,15 +181,17 @@ func (p *Packer) Build(ctx context.Context, spec runtime.Spec) (Summary, error) 
 	return made.summary(), nil
 }
 
-// destination returns what brings images to where they belong.
-func (p *Packer) destination() (func(context.Context, *product) (string, error), error) {
+// destination returns what brings images to where they belong, and what waits
+// for all that has begun until then.
+func (p *Packer) destination(ctx context.Context) (send func(context.Context, *product) (string, error), end func(), err error) {
 	switch {
 	case p.o.Registry != "":
-		return p.push, nil
+		return p.push, func() {}, nil
 	case len(p.o.Load) > 0:
-		return p.load, nil
+		has := p.look(ctx)
+		return func(ctx context.Context, m *product) (string, error) { return p.load(ctx, m, has) }, func() { has() }, nil
 	}
-	return nil, runtime.WithHint(fmt.Errorf("images: nobody says where they go to: %w", runtime.Invalid),
+	return nil, nil, runtime.WithHint(fmt.Errorf("images: nobody says where they go to: %w", runtime.Invalid),
 		"give the runtime --registry PREFIX to push them, or --load 'ctr -n k8s.io' for a cluster of one machine")
 }
 

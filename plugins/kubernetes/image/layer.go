@@ -133,9 +133,9 @@ type blob struct {
 }
 
 // compress writes the layer to f.
-func (c contents) compress(ctx context.Context, f io.Writer) (blob, error) {
+func (c contents) compress(ctx context.Context, f io.Writer, level int) (blob, error) {
 	packed, plain := newMeter(f), newMeter(nil)
-	zip := newParallelGzip(packed, cores(), gzipPiece)
+	zip := newParallelGzip(packed, cores(), gzipPiece, level)
 	err := c.writeTar(ctx, io.MultiWriter(zip, plain))
 	if closed := zip.Close(); err == nil && closed != nil {
 		err = fmt.Errorf("write a layer: %w", closed)

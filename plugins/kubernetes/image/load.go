@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/stead-dev/stead/runtime"
@@ -20,21 +21,24 @@ const loadedPrefix = "stead.local/"
 
 // load brings an image into the containerd of a node. Nothing travels when it
 // is there already, and else only the blobs that are not.
-func (p *Packer) load(ctx context.Context, m *product) (string, error) {
+func (p *Packer) load(ctx context.Context, m *product, has func() onNode) (string, error) {
 	ref := loadedPrefix + repository(m.id) + "@" + m.digest.String()
-	there, err := p.hasImage(ctx, ref)
-	if err != nil || there {
-		return ref, err
+	node := has()
+	if node.err != nil || slices.Contains(node.images, ref) {
+		return ref, node.err
 	}
-	err = p.importImage(ctx, m, ref, p.blobsThere(ctx))
+	said, err := p.importImage(ctx, m, ref, node.blobs)
 	if err != nil && ctx.Err() == nil {
 		p.o.Log.Info("load the image again, with all of its layers", "image", ref, "err", err)
-		err = p.importImage(ctx, m, ref, nil)
+		said, err = p.importImage(ctx, m, ref, nil)
 	}
 	if err != nil {
 		return "", err
 	}
-	if there, err = p.hasImage(ctx, ref); err != nil || there {
+	if strings.Contains(said, "unpacking "+ref) { // ctr's own words
+		return ref, nil
+	}
+	if images, err := p.images(ctx); err != nil || slices.Contains(images, ref) {
 		return ref, err
 	}
 	return "", runtime.WithHint(fmt.Errorf("%s has taken the image, and does not list it: %w", p.command(), runtime.Unavailable),
@@ -43,12 +47,29 @@ func (p *Packer) load(ctx context.Context, m *product) (string, error) {
 
 func (p *Packer) command() string { return strings.Join(p.o.Load, " ") }
 
-func (p *Packer) hasImage(ctx context.Context, ref string) (bool, error) {
-	out, err := p.ctr(ctx, nil, "images", "ls", "-q")
-	if err != nil {
-		return false, err
+// onNode is what a node has already.
+type onNode struct {
+	images []string // references
+	err    error    // why they are not known
+	blobs  map[string]bool
+}
+
+// look asks the node what it has, while the image is made; the function that is
+// returned waits for the answers.
+func (p *Packer) look(ctx context.Context) func() onNode {
+	var n onNode
+	var asking sync.WaitGroup
+	asking.Go(func() { n.images, n.err = p.images(ctx) })
+	asking.Go(func() { n.blobs = p.blobsThere(ctx) })
+	return func() onNode {
+		asking.Wait()
+		return n
 	}
-	return slices.Contains(strings.Fields(out), ref), nil
+}
+
+func (p *Packer) images(ctx context.Context) ([]string, error) {
+	out, err := p.ctr(ctx, nil, "images", "ls", "-q")
+	return strings.Fields(out), err
 }
 
 // blobsThere returns what need not travel. Not to know is to send all of it:
@@ -65,9 +86,8 @@ func (p *Packer) blobsThere(ctx context.Context) map[string]bool {
 	return there
 }
 
-func (p *Packer) importImage(ctx context.Context, m *product, ref string, there map[string]bool) error {
-	_, err := p.ctr(ctx, func(w io.Writer) error { return m.writeArchive(ctx, w, ref, there) }, "images", "import", "-")
-	return err
+func (p *Packer) importImage(ctx context.Context, m *product, ref string, there map[string]bool) (said string, err error) {
+	return p.ctr(ctx, func(w io.Writer) error { return m.writeArchive(ctx, w, ref, there) }, "images", "import", "-")
 }
 
 // ctrGrace is how long a command that has been killed, or has ended, may leave
