@@ -257,12 +257,24 @@ func replaceFile(path, text string) {
 	}
 }
 
+// tty says how large its terminal is, and again when that changes: a cluster
+// tells the size once the command runs.
 func tty() int {
-	if columns, rows, err := term.GetSize(int(os.Stdin.Fd())); err == nil {
-		fmt.Printf("tty %dx%d\n", columns, rows)
-	} else {
-		fmt.Println("no tty")
+	changed := make(chan os.Signal, 1)
+	signal.Notify(changed, syscall.SIGWINCH)
+	size := func() {
+		if columns, rows, err := term.GetSize(int(os.Stdin.Fd())); err == nil {
+			fmt.Printf("tty %dx%d\n", columns, rows)
+		} else {
+			fmt.Println("no tty")
+		}
 	}
+	size()
+	go func() { // ends with the process
+		for range changed {
+			size()
+		}
+	}()
 	_, _ = io.Copy(os.Stdout, os.Stdin)
 	return 0
 }
