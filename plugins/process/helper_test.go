@@ -85,8 +85,9 @@ func helper(words []string) {
 			for i := range number {
 				fmt.Println("line", i)
 			}
-		case "note": // write the pid into a file
-			_ = os.WriteFile(value, fmt.Appendln(nil, os.Getpid()), 0o600)
+		case "note": // write the pid into a file, which is there whole: who awaits it may end us
+			_ = os.WriteFile(value+"~", fmt.Appendln(nil, os.Getpid()), 0o600)
+			_ = os.Rename(value+"~", value)
 		case "echo":
 			for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
 				fmt.Println("got " + lines.Text())
