@@ -36,7 +36,7 @@ func publishBase(t *testing.T, r *counted, ref string, user string) (amd64 v1.Ha
 		}
 		cfg = cfg.DeepCopy()
 		cfg.OS, cfg.Architecture = "linux", arch
-		cfg.Config = v1.Config{User: user, Env: []string{"PATH=/opt/bin", "LANG=C"}, Cmd: []string{"sh"}, Entrypoint: []string{"/init"},
+		cfg.Config = v1.Config{User: user, Env: []string{"PATH=/opt/bin", "LANG=C"}, Cmd: []string{"sh"}, Entrypoint: []string{"/init"}, StopSignal: "SIGWINCH",
 			Labels: map[string]string{annotation + "title": "somebody else's", "vendor": "kept"}}
 		if img, err = mutate.ConfigFile(img, cfg); err != nil {
 			t.Fatal(err)
@@ -87,7 +87,7 @@ func TestBase(t *testing.T) {
 	if l[annotation+"base.digest"] != digest.String() || l[annotation+"base.name"] != spec.Package.Base || l[annotation+"title"] != "api" || l["vendor"] != "kept" {
 		t.Errorf("labels %v", l)
 	}
-	if c := cfg.Config; c.Entrypoint[0] != "/app/bin/api" || c.Env[0] != "PATH=/opt/bin" || c.User != user {
+	if c := cfg.Config; c.Entrypoint[0] != "/app/bin/api" || c.Env[0] != "PATH=/opt/bin" || c.User != user || c.StopSignal != "" {
 		t.Errorf("configuration %+v", c)
 	}
 	s := m.summary().Platforms[0]

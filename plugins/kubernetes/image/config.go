@@ -31,6 +31,7 @@ func (p *Packer) configure(img v1.Image, spec runtime.Spec, out *platformImage, 
 	}
 	if len(argv) > 0 {
 		cfg.Config.Entrypoint, cfg.Config.Cmd = argv[:1], argv[1:]
+		cfg.Config.StopSignal = "" // the base's was for the base's program
 	}
 	cfg.Config.WorkingDir = spec.Package.Root
 	if !numericUser(cfg.Config.User) {

@@ -98,6 +98,22 @@ func TestImage(t *testing.T) {
 	}
 }
 
+// TestStopSignal: an image says what ends its program, by its long name, and says
+// nothing where that is SIGTERM.
+func TestStopSignal(t *testing.T) {
+	for signal, want := range map[string]string{"": "", "TERM": "", "SIGTERM": "", "INT": "SIGINT", "SIGQUIT": "SIGQUIT"} {
+		spec := specOf(project(t))
+		spec.Stop.Signal = signal
+		cfg, err := makeImage(t, newPacker(t, Options{}), spec).images[0].ConfigFile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if cfg.Config.StopSignal != want {
+			t.Errorf("%q: the image says %q, want %q", signal, cfg.Config.StopSignal, want)
+		}
+	}
+}
+
 func TestCertificates(t *testing.T) {
 	p := newPacker(t, Options{})
 	certs := filepath.Join(t.TempDir(), "certs.pem")
