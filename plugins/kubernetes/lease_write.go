@@ -242,15 +242,19 @@ func (l *lease) attend() time.Duration {
 	return time.Second
 }
 
+// ours reports whether the Lease was ours when it was last seen.
+func (l *lease) ours() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return holderOf(l.seen) == l.identity
+}
+
 func (l *lease) renew(ctx context.Context) error {
 	if err := l.alone(ctx); err != nil {
 		return err
 	}
 	defer func() { <-l.writing }()
-	l.mu.Lock()
-	ours := holderOf(l.seen) == l.identity
-	l.mu.Unlock()
-	if !ours {
+	if !l.ours() {
 		return nil
 	}
 	err := l.write(ctx, l.identity)
@@ -288,10 +292,7 @@ func (l *lease) remove(ctx context.Context) error {
 		return err
 	}
 	defer func() { <-l.writing }()
-	l.mu.Lock()
-	ours := holderOf(l.seen) == l.identity
-	l.mu.Unlock()
-	if !ours {
+	if !l.ours() {
 		return nil
 	}
 	err := l.r.client.CoordinationV1().Leases(l.r.namespace).Delete(ctx, l.name, metav1.DeleteOptions{})
