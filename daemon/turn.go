@@ -199,45 +199,46 @@ func (d *Daemon) remember(dr *draft, next supervisor.State) {
 	if next.Bereft {
 		dr.batch.Boot = "" // comes with what was taken over: until then this state is as good as lost
 	}
-	services := map[supervisor.Name]*supervisor.Service{}
-	specs := map[runtime.ID]*runtime.Spec{}
+	dr.batch.Services, dr.batch.Specs = map[supervisor.Name]*supervisor.Service{}, map[runtime.ID]*runtime.Spec{}
 	for old, now := range supervisor.Diff(d.state, next) {
 		switch {
 		case now == nil:
-			d.bury(dr, *old, services, specs)
-		case old == nil:
-			d.keep(dr, supervisor.Service{Name: now.Name}, now, true, services, specs)
-		case !old.Same(*now):
-			d.keep(dr, *old, now, false, services, specs)
+			d.bury(dr, *old)
+		case old == nil || !old.Same(*now):
+			d.keep(dr, old, now)
 		}
 	}
-	dr.batch.Services, dr.batch.Specs = services, specs
 }
 
-// keep puts into the draft what must be known of a service that has changed.
-func (d *Daemon) keep(dr *draft, old supervisor.Service, now *supervisor.Service, isNew bool, services map[supervisor.Name]*supervisor.Service, specs map[runtime.ID]*runtime.Spec) {
+// keep puts into the draft what must be known of a service that has changed, or
+// is new: then there is no old one.
+func (d *Daemon) keep(dr *draft, old, now *supervisor.Service) {
+	isNew := old == nil
+	if isNew {
+		old = &supervisor.Service{Name: now.Name}
+	}
 	kept := now.Remembered()
 	if isNew || !reflect.DeepEqual(old.Remembered(), kept) {
-		services[now.Name] = &kept
+		dr.batch.Services[now.Name] = &kept
 		dr.urgent = dr.urgent || isNew || old.Last != now.Last || old.Want != now.Want || old.Gone != now.Gone || old.Plan.Revision != now.Plan.Revision
 	}
-	d.bindSpecs(dr, specs, old, *now)
-	dr.transitions(old, *now)
-	d.followReload(dr, old, *now)
+	d.bindSpecs(dr, *old, *now)
+	dr.transitions(*old, *now)
+	d.followReload(dr, *old, *now)
 	d.reports.heed(now)
 }
 
 // bury lets go of a service that is not in the next state any more.
-func (d *Daemon) bury(dr *draft, old supervisor.Service, services map[supervisor.Name]*supervisor.Service, specs map[runtime.ID]*runtime.Spec) {
-	services[old.Name] = nil
-	d.bindSpecs(dr, specs, old, supervisor.Service{Name: old.Name})
+func (d *Daemon) bury(dr *draft, old supervisor.Service) {
+	dr.batch.Services[old.Name] = nil
+	d.bindSpecs(dr, old, supervisor.Service{Name: old.Name})
 	dr.note(Event{Project: old.Name.Project, Service: old.Name.Service, Kind: EventPhase, Text: "removed"})
 	dr.reloads[old.Name] = nil
 }
 
 // bindSpecs gives each new generation the spec that its project has now, for
 // good; and lets go of those of generations that are no more.
-func (d *Daemon) bindSpecs(dr *draft, specs map[runtime.ID]*runtime.Spec, old, now supervisor.Service) {
+func (d *Daemon) bindSpecs(dr *draft, old, now supervisor.Service) {
 	alive := map[uint64]bool{}
 	for _, g := range now.Generations {
 		alive[g.Number] = true
@@ -251,12 +252,12 @@ func (d *Daemon) bindSpecs(dr *draft, specs map[runtime.ID]*runtime.Spec, old, n
 		}
 		spec := service.Spec
 		spec.ID = id
-		specs[id] = &spec
+		dr.batch.Specs[id] = &spec
 	}
 	for _, g := range old.Generations {
 		id := runtimeID(supervisor.ID{Name: old.Name, Number: g.Number})
 		if _, bound := d.specs[id]; bound && !alive[g.Number] {
-			specs[id] = nil
+			dr.batch.Specs[id] = nil
 		}
 	}
 }

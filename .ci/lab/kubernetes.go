@@ -207,8 +207,10 @@ func shopReloads(o options, v *verdicts, s *stead, n *node) error {
 		if err != nil {
 			return err
 		}
-		time.Sleep(500 * time.Millisecond) // the log is written in pieces
 		accepted, selected, err := n.writes(began)
+		for end := time.Now().Add(patience); err != nil && time.Now().Before(end); <-time.After(100 * time.Millisecond) {
+			accepted, selected, err = n.writes(began) // the log is written in pieces
+		}
 		if err != nil {
 			return err
 		}
