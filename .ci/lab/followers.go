@@ -19,6 +19,7 @@ import (
 type keeper struct {
 	name    string
 	command func(path, dir, command string) ([]string, error)
+	follow  func(path, dir string) []string // what shows its output elsewhere
 }
 
 // keepers are what make peers installs, as far as it is to be had.
@@ -26,20 +27,23 @@ var keepers = []keeper{
 	{"process-compose", func(path, dir, command string) ([]string, error) {
 		conf := filepath.Join(dir, "process-compose.yaml")
 		text := fmt.Sprintf("processes:\n  web:\n    command: %q\n    availability: {restart: always}\n", "exec "+command)
-		return []string{path, "up", "-f", conf, "--tui=false", "--no-server"}, os.WriteFile(conf, []byte(text), 0o600)
+		return []string{path, "up", "-f", conf, "--tui=false", "-U", "-u", filepath.Join(dir, "s")}, os.WriteFile(conf, []byte(text), 0o600)
+	}, func(path, dir string) []string {
+		return []string{path, "process", "logs", "web", "-f", "-n", "1", "-U", "-u", filepath.Join(dir, "s")}
 	}},
 	{"overmind", func(path, dir, command string) ([]string, error) { // which needs tmux
 		conf := filepath.Join(dir, "Procfile")
-		return []string{path, "start", "-f", conf, "-N", "-r", "all", "-s", filepath.Join(dir, "overmind.sock")}, os.WriteFile(conf, []byte("web: exec "+command+"\n"), 0o600)
-	}},
+		return []string{path, "start", "-f", conf, "-N", "-r", "all", "-s", filepath.Join(dir, "s")}, os.WriteFile(conf, []byte("web: exec "+command+"\n"), 0o600)
+	}, func(path, dir string) []string { return []string{path, "echo", "-s", filepath.Join(dir, "s")} }},
 }
 
 // kept is a peer that runs.
 type kept struct {
-	name string
-	mark string // in the environment of all that is the peer's
-	out  io.ReadCloser
-	end  func()
+	name   string
+	mark   string // in the environment of all that is the peer's
+	out    io.ReadCloser
+	follow func() (io.ReadCloser, error) // the same from elsewhere
+	end    func()
 }
 
 func (k keeper) start(o options, command string) (*kept, error) {
@@ -55,19 +59,28 @@ func (k keeper) start(o options, command string) (*kept, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(args[0], args[1:]...)
 	mark := "LAB_PEER=" + dir
-	cmd.Dir, cmd.Env = dir, append(os.Environ(), mark, "HOME="+dir)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
+	var running []*exec.Cmd
+	run := func(args []string) (io.ReadCloser, error) {
+		cmd := exec.Command(args[0], args[1:]...)
+		cmd.Dir, cmd.Env = dir, append(os.Environ(), mark, "HOME="+dir)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			return nil, err
+		}
+		running = append(running, cmd)
+		return out, cmd.Start()
 	}
-	return &kept{k.name, mark, out, func() {
+	out, err := run(args)
+	follow := func() (io.ReadCloser, error) { return run(k.follow(path, dir)) }
+	return &kept{k.name, mark, out, follow, func() {
 		endAll(mark)
-		_ = cmd.Wait()
+		for _, cmd := range running {
+			_ = cmd.Wait()
+		}
 		_ = os.RemoveAll(dir)
-	}}, cmd.Start()
+	}}, err
 }
 
 // pid returns that of the service that a peer runs, which is a process of the
@@ -105,7 +118,8 @@ func startKeepers(o options, command func(i int) string) ([]*kept, error) {
 }
 
 // logsFollow measures from before a line is written until the follower has
-// written it. All followers run at once.
+// written it. The followers run at once; of a peer, its own output, which has
+// a process less on its way, and what its command for following shows.
 func logsFollow(o options, v *verdicts) error {
 	service := filepath.Join(o.bin, "service")
 	s, err := newStead(o, fmt.Sprintf("name: bench\nservices:\n  ticker:\n    command: [%q, -every, 13ms, -stamp]\n", service))
@@ -131,13 +145,28 @@ func logsFollow(o options, v *verdicts) error {
 	if err != nil {
 		return err
 	}
-	theirs := make([]chan sample, len(peers))
-	for i, p := range peers {
-		theirs[i] = make(chan sample, 1)
+	type theirs struct {
+		name string
+		took chan sample
+	}
+	var others []theirs
+	listen := func(name string, r io.Reader) {
+		other := theirs{name, make(chan sample, 1)}
+		others = append(others, other)
 		go func() { // until it has enough, or the peer ends
-			took, _ := timesOf(p.out, o.samples)
-			theirs[i] <- took
+			took, _ := timesOf(r, o.samples)
+			other.took <- took
+			_, _ = io.Copy(io.Discard, r)
 		}()
+	}
+	time.Sleep(2 * time.Second) // until the peers take commands
+	for _, p := range peers {
+		shown, err := p.follow()
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+		listen(p.name+"'s follower", shown)
+		listen(p.name+" itself", p.out)
 	}
 	took, err := timesOf(out, o.samples)
 	if err != nil {
@@ -145,13 +174,13 @@ func logsFollow(o options, v *verdicts) error {
 	}
 	_ = cmd.Process.Signal(os.Interrupt)
 	_ = cmd.Wait()
-	fmt.Printf("a line from its writing to `stead logs -f`\n  %-16s %v\n", "stead", took)
-	for i, p := range peers {
+	fmt.Printf("a line from its writing to `stead logs -f`\n  %-27s %v\n", "stead", took)
+	for _, p := range others {
 		select {
-		case took := <-theirs[i]:
-			fmt.Printf("  %-16s %v\n", p.name, took)
+		case took := <-p.took:
+			fmt.Printf("  %-27s %v\n", p.name, took)
 		case <-time.After(answerLimit):
-			fmt.Printf("  %-16s shows less\n", p.name)
+			fmt.Printf("  %-27s shows less\n", p.name)
 		}
 	}
 	v.check("p95 <= 10 ms", took.percentile(95) <= 10*time.Millisecond)
@@ -161,15 +190,15 @@ func logsFollow(o options, v *verdicts) error {
 // timesOf reads lines that end with the time they were written at.
 func timesOf(r io.Reader, samples int) (sample, error) {
 	var took sample
-	in := bufio.NewReader(r)
-	for n := 0; len(took) < samples; {
+	in, began := bufio.NewReader(r), time.Now().UnixNano() // what is older was not shown as it came
+	for len(took) < samples {
 		line, err := in.ReadString('\n')
 		seen := time.Now()
 		if err != nil {
 			return took, err
 		}
 		at, ok := stamp(line)
-		if n++; ok && n > 10 { // the first ones are the past
+		if ok && at > began {
 			took = append(took, seen.Sub(time.Unix(0, at)))
 		}
 	}

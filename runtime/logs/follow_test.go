@@ -7,7 +7,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stead-dev/stead/runtime"
 )
@@ -148,6 +147,7 @@ func TestFollowerIsWoken(t *testing.T) {
 	}
 }
 
+// A follower that has nothing to show for a while holds no file.
 func TestIdleFollowerHoldsNoFile(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})
 	w := webWriter(s)
@@ -160,7 +160,7 @@ func TestIdleFollowerHoldsNoFile(t *testing.T) {
 	if err := r.start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.Background(), quietAfter+quietAfter/2)
 	defer cancel()
 	if err := r.run(ctx); err != context.DeadlineExceeded || r.cursor.data != nil || r.cursor.index != nil {
 		t.Errorf("%v, files %v %v", err, r.cursor.data, r.cursor.index)

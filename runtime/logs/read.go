@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/stead-dev/stead/runtime"
 )
@@ -50,6 +51,9 @@ func (s *Store) Read(ctx context.Context, q runtime.LogQuery, fn func(runtime.Lo
 	defer r.cursor.close()
 	return r.run(ctx)
 }
+
+// quietAfter a follower closes the files of a log that says nothing.
+const quietAfter = time.Second
 
 // reader is one call of Read.
 type reader struct {
@@ -152,14 +156,21 @@ func (r *reader) skip(v view) error {
 	return nil
 }
 
-// await returns when there may be more than in v. Nothing is held meanwhile.
+// await returns when there may be more than in v. What is held open meanwhile
+// is given back soon, so that quiet logs cost nothing, and removed ones no
+// room; at once, each line of a busy log would open its files again.
 func (r *reader) await(ctx context.Context, v view) error {
-	r.cursor.close()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-r.log.changed(v):
-		return nil
+	changed, quiet := r.log.changed(v), time.NewTimer(quietAfter)
+	defer quiet.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-changed:
+			return nil
+		case <-quiet.C:
+			r.cursor.close()
+		}
 	}
 }
 

@@ -82,7 +82,10 @@ func connect(r record) (*Client, error) {
 		Plugins:          goplugin.PluginSet{pluginName: &carriage{}},
 		AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC},
 		Logger:           hclog.NewNullLogger(),
-		GRPCDialOptions:  []grpc.DialOption{grpc.WithStreamInterceptor(withoutExtras)},
+		GRPCDialOptions: []grpc.DialOption{
+			grpc.WithStreamInterceptor(withoutExtras),
+			grpc.WithInitialWindowSize(streamWindow), grpc.WithInitialConnWindowSize(connWindow),
+		},
 		Reattach: &goplugin.ReattachConfig{
 			Protocol: goplugin.ProtocolGRPC, ProtocolVersion: int(handshake.ProtocolVersion),
 			Addr: &net.UnixAddr{Name: r.Socket, Net: "unix"}, Pid: r.PID,

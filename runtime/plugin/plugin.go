@@ -42,6 +42,15 @@ const pluginName = "runtime"
 // Spec with a large environment. Clients have no limit (go-plugin's choice).
 const maxMessage = 64 << 20
 
+// streamWindow and connWindow are what may be under way unread, in bytes: of a
+// stream, and of all. Given, gRPC does not measure the line with a ping for
+// each piece of data, which between processes of one machine costs more than it
+// tells.
+const (
+	streamWindow = 1 << 20
+	connWindow   = 4 << 20
+)
+
 // carriage hands our grpc service to go-plugin's server and client.
 type carriage struct {
 	goplugin.NetRPCUnsupportedPlugin

@@ -46,6 +46,7 @@ func newServer(rt runtime.Runtime, nonce, build string, holds *attendance) *serv
 func (s *server) grpcServer(opts []grpc.ServerOption) *grpc.Server {
 	s.grpc = grpc.NewServer(append(opts,
 		grpc.MaxRecvMsgSize(maxMessage),
+		grpc.InitialWindowSize(streamWindow), grpc.InitialConnWindowSize(connWindow),
 		grpc.UnaryInterceptor(s.unary),
 		grpc.StreamInterceptor(s.stream))...)
 	return s.grpc
