@@ -171,13 +171,33 @@ func (r *Runtime) ensureNamespace(ctx context.Context) error {
 	return nil
 }
 
-// put writes all objects of a plan.
-func (r *Runtime) put(ctx context.Context, p *plan) error {
+// prepare writes what comes before the generation's own object. It takes no
+// image.
+func (r *Runtime) prepare(ctx context.Context, p *plan) error {
 	objects, err := p.objects()
 	if err != nil {
 		return err
 	}
 	if err := r.ensureNamespace(ctx); err != nil {
+		return err
+	}
+	for _, o := range objects {
+		if o.ofGeneration() {
+			break
+		}
+		if _, err := r.ensure(ctx, o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// put writes the generation's object, with as many replicas as the routed one
+// has now, and what it owns.
+func (r *Runtime) put(ctx context.Context, p *plan) error {
+	p.replicas = r.liveReplicas(ctx, p)
+	objects, err := p.objects()
+	if err != nil {
 		return err
 	}
 	var generation metav1.Object
@@ -187,8 +207,6 @@ func (r *Runtime) put(ctx context.Context, p *plan) error {
 			generation, err = r.create(ctx, p, o)
 		case o.owned():
 			_, err = r.ensure(ctx, o.ownedBy(p.kind(), generation))
-		default:
-			_, err = r.ensure(ctx, o)
 		}
 		if err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -62,7 +63,9 @@ func (r *Runtime) accept(ctx context.Context, p *plan) error {
 	if err != nil || there != nil || p.spec.Package == nil { // what is there has its image
 		defer r.work.Done()
 		if err == nil {
-			p.replicas = r.liveReplicas(ctx, p)
+			err = r.prepare(ctx, p)
+		}
+		if err == nil {
 			err = r.put(ctx, p)
 		}
 		if err == nil {
@@ -84,22 +87,35 @@ func (r *Runtime) accept(ctx context.Context, p *plan) error {
 	return nil
 }
 
-// pack makes the image, and then what runs it. As long as the cluster is away
-// it tries again.
+// pack makes the image, and beside that what pods need besides it, and then
+// what runs it. As long as the cluster is away it tries again.
 func (r *Runtime) pack(ctx context.Context, p *plan) {
-	err := error(nil)
 	given := p.spec
 	given.Command = p.command
-	if p.image, err = r.options.Packer.Pack(ctx, given); err == nil {
-		p.replicas = r.liveReplicas(ctx, p)
-		for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
-			if err = r.put(ctx, p); runtime.Class(err) != runtime.Unavailable || !r.pause(ctx, wait) {
-				break
-			}
-			r.ledger.troubled(p.spec.ID, err.Error())
-		}
+	var prepared error
+	var preparing sync.WaitGroup
+	preparing.Go(func() { prepared = r.persevere(ctx, p, r.prepare) })
+	reference, err := r.options.Packer.Pack(ctx, given)
+	preparing.Wait()
+	if err == nil {
+		err = prepared
+	}
+	if err == nil {
+		p.image = reference
+		err = r.persevere(ctx, p, r.put)
 	}
 	r.ledger.packed(p.spec.ID, err)
+}
+
+// persevere does one step of a plan, again and again while the cluster is away.
+func (r *Runtime) persevere(ctx context.Context, p *plan, step func(context.Context, *plan) error) error {
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		err := step(ctx, p)
+		if runtime.Class(err) != runtime.Unavailable || !r.pause(ctx, wait) {
+			return err
+		}
+		r.ledger.troubled(p.spec.ID, err.Error())
+	}
 }
 
 // pause reports whether the time has passed without ctx ending.
