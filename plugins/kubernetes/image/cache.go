@@ -29,7 +29,6 @@ import (
 type cache struct {
 	dir   string
 	limit int64
-	level int // of gzip
 
 	mu    sync.Mutex
 	held  int             // calls that need what is in it
@@ -81,15 +80,15 @@ func (c *cache) hold() (release func()) {
 
 // layer returns the blob of what is to be packed, from the cache when nothing
 // has changed since.
-func (c *cache) layer(ctx context.Context, what contents) (blob, error) {
-	key, settled := what.fingerprint(time.Now())
+func (c *cache) layer(ctx context.Context, what contents, how packing) (blob, error) {
+	key, settled := what.fingerprint(time.Now(), how)
 	c.mu.Lock()
 	b, ok := c.known[key]
 	c.mu.Unlock()
 	if ok && b.touch() == nil {
 		return b, nil
 	}
-	b, err := c.write(ctx, what)
+	b, err := c.write(ctx, what, how)
 	if err != nil || !settled {
 		return b, err
 	}
@@ -115,7 +114,7 @@ func (b blob) touch() error {
 	return os.Chtimes(b.file, now, now)
 }
 
-func (c *cache) write(ctx context.Context, what contents) (b blob, err error) {
+func (c *cache) write(ctx context.Context, what contents, how packing) (b blob, err error) {
 	f, err := os.CreateTemp(filepath.Join(c.dir, "layers"), temporary)
 	if err != nil {
 		return blob{}, fmt.Errorf("make a layer: %w", err)
@@ -125,7 +124,7 @@ func (c *cache) write(ctx context.Context, what contents) (b blob, err error) {
 			_ = os.Remove(f.Name())
 		}
 	}()
-	b, err = what.compress(ctx, f, c.level)
+	b, err = what.compress(ctx, f, how)
 	if err = errors.Join(err, f.Close()); err != nil {
 		return blob{}, err
 	}
@@ -142,10 +141,10 @@ const settling = 20 * time.Millisecond
 
 // fingerprint identifies what would be packed without reading files, and says
 // whether a change of them from now on would be seen.
-func (c contents) fingerprint(now time.Time) (key string, settled bool) {
+func (c contents) fingerprint(now time.Time, how packing) (key string, settled bool) {
 	sum := sha256.New()
 	settled = true
-	fmt.Fprintln(sum, c.epoch.Unix())
+	fmt.Fprintln(sum, how, c.epoch.Unix())
 	for _, e := range c.entries {
 		fmt.Fprintf(sum, "%q %o %d %q %d %x\n", e.name, e.mode, e.owner, e.target, len(e.data), sha256.Sum256(e.data))
 		if e.info == nil {

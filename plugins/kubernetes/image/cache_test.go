@@ -118,10 +118,10 @@ func TestJustWritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, settled := c.fingerprint(info.ModTime()); settled {
+	if _, settled := c.fingerprint(info.ModTime(), gzipped); settled {
 		t.Error("believed at once")
 	}
-	if _, settled := c.fingerprint(info.ModTime().Add(time.Second)); !settled {
+	if _, settled := c.fingerprint(info.ModTime().Add(time.Second), gzipped); !settled {
 		t.Error("not believed after a second")
 	}
 }
@@ -205,7 +205,7 @@ func TestChangedWhilePacked(t *testing.T) {
 			defer tree.close()
 			change(t, dir)
 			p := newPacker(t, Options{})
-			_, err = p.cache.layer(context.Background(), newContents(tree.root, p.epoch, placed(spec.Package, tree.found)))
+			_, err = p.cache.layer(context.Background(), newContents(tree.root, p.epoch, placed(spec.Package, tree.found)), gzipped)
 			if !errors.Is(err, runtime.Unavailable) || !strings.Contains(err.Error(), "bin/api changed while it was packed") {
 				t.Errorf("err = %v", err)
 			}

@@ -21,11 +21,10 @@ type parallelGzip struct {
 
 // press is a place for one piece.
 type press struct {
-	level int
-	zip   *gzip.Writer // nil until the first piece
-	in    []byte
-	out   bytes.Buffer
-	busy  chan error // nil while nothing runs
+	zip  *gzip.Writer // nil until the first piece
+	in   []byte
+	out  bytes.Buffer
+	busy chan error // nil while nothing runs
 }
 
 const (
@@ -38,10 +37,10 @@ const (
 // cores is how many pieces are compressed at once.
 func cores() int { return min(goruntime.GOMAXPROCS(0), maxPresses) }
 
-func newParallelGzip(out io.Writer, presses, piece, level int) *parallelGzip {
+func newParallelGzip(out io.Writer, presses, piece int) *parallelGzip {
 	g := &parallelGzip{out: out, piece: piece}
 	for range presses {
-		g.presses = append(g.presses, &press{level: level})
+		g.presses = append(g.presses, &press{})
 	}
 	return g
 }
@@ -86,7 +85,7 @@ func (p *press) compress() (err error) {
 	p.out.Reset()
 	if p.zip == nil {
 		p.out.Grow(cap(p.in) / 2)
-		p.zip, err = gzip.NewWriterLevel(&p.out, p.level)
+		p.zip, err = gzip.NewWriterLevel(&p.out, gzip.BestSpeed)
 		if err != nil {
 			return err
 		}

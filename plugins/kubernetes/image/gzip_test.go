@@ -23,7 +23,7 @@ func TestGzip(t *testing.T) {
 		var first []byte
 		for _, cores := range []int{1, 2, 5} {
 			var out bytes.Buffer
-			z := newParallelGzip(&out, cores, piece, gzip.BestSpeed)
+			z := newParallelGzip(&out, cores, piece)
 			for rest := text[:size]; len(rest) > 0; {
 				n, err := z.Write(rest[:min(len(rest), 700*cores)])
 				if err != nil {
@@ -69,7 +69,7 @@ func TestGzipFullDisk(t *testing.T) {
 		text[i] = byte(i * i >> 5)
 	}
 	for _, left := range []int{0, 10, 1000} {
-		z := newParallelGzip(&fullDisk{left}, 3, piece, gzip.BestSpeed)
+		z := newParallelGzip(&fullDisk{left}, 3, piece)
 		_, err := z.Write(text)
 		if closed := z.Close(); !errors.Is(err, errFull) && !errors.Is(closed, errFull) {
 			t.Errorf("room for %d bytes: %v, %v", left, err, closed)
@@ -91,7 +91,7 @@ func BenchmarkGzip(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(text)))
 			for b.Loop() {
-				z := newParallelGzip(io.Discard, presses, gzipPiece, gzip.BestSpeed)
+				z := newParallelGzip(io.Discard, presses, gzipPiece)
 				if _, err := z.Write(text); err != nil {
 					b.Fatal(err)
 				}

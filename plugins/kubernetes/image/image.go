@@ -13,7 +13,6 @@
 package image
 
 import (
-	"compress/gzip"
 	"context"
 	"fmt"
 	"log/slog"
@@ -73,6 +72,7 @@ type Packer struct {
 	o           Options
 	plain       string // host and port of a registry that may go without TLS; may be empty
 	epoch       time.Time
+	packing     packing
 	cache       *cache
 	bases       *bases
 	keychain    authn.Keychain
@@ -109,16 +109,12 @@ func New(o Options) (*Packer, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The fastest level: what travels once within a data centre is no reason to
-	// have a developer wait. What only goes to a process beside this one is not
-	// compressed at all.
-	cache.level = gzip.BestSpeed
-	if o.Registry == "" && len(o.Load) > 0 {
-		cache.level = gzip.NoCompression
-	}
 	p := &Packer{o: o, epoch: epoch, cache: cache, keychain: authn.DefaultKeychain, backoff: patient, certs: certificateFiles}
 	p.bases = newBases(cache, o.Log)
 	p.connections = newConnections()
+	if len(o.Load) > 0 { // it is containerd that takes them
+		p.packing = zstdded
+	}
 	if rest, ok := strings.CutPrefix(o.Registry, "http://"); ok {
 		p.o.Registry = rest
 		p.plain, _, _ = strings.Cut(rest, "/")

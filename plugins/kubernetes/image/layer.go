@@ -2,7 +2,6 @@ package image
 
 import (
 	"archive/tar"
-	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -128,22 +127,26 @@ func changed(source string, err error) error {
 // blob is a layer that was made: compressed, in the cache.
 type blob struct {
 	file         string
+	packing      packing
 	digest, diff v1.Hash // of the compressed and the plain bytes
 	size         int64   // compressed
 }
 
 // compress writes the layer to f.
-func (c contents) compress(ctx context.Context, f io.Writer, level int) (blob, error) {
+func (c contents) compress(ctx context.Context, f io.Writer, how packing) (blob, error) {
 	packed, plain := newMeter(f), newMeter(nil)
-	zip := newParallelGzip(packed, cores(), gzipPiece, level)
-	err := c.writeTar(ctx, io.MultiWriter(zip, plain))
+	zip, err := how.to(packed)
+	if err != nil {
+		return blob{}, fmt.Errorf("write a layer: %w", err)
+	}
+	err = c.writeTar(ctx, io.MultiWriter(zip, plain))
 	if closed := zip.Close(); err == nil && closed != nil {
 		err = fmt.Errorf("write a layer: %w", closed)
 	}
 	if err != nil {
 		return blob{}, err
 	}
-	return blob{digest: packed.sum(), diff: plain.sum(), size: packed.n}, nil
+	return blob{packing: how, digest: packed.sum(), diff: plain.sum(), size: packed.n}, nil
 }
 
 // meter counts and hashes what goes through it.
@@ -179,22 +182,7 @@ func (l layer) DiffID() (v1.Hash, error)             { return l.diff, nil }
 func (l layer) Size() (int64, error)                 { return l.size, nil }
 func (l layer) MediaType() (types.MediaType, error)  { return l.media, nil }
 func (l layer) Compressed() (io.ReadCloser, error)   { return os.Open(l.file) }
-func (l layer) Uncompressed() (io.ReadCloser, error) { return unzip(l.file) }
-
-func unzip(file string) (io.ReadCloser, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	zip, err := gzip.NewReader(f)
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return struct {
-		io.Reader
-		io.Closer
-	}{zip, f}, nil
-}
+func (l layer) Uncompressed() (io.ReadCloser, error) { return l.packing.open(l.file) }
 
 // above returns the directories in which name lies, from the top down.
 func above(name string) []string {

@@ -27,15 +27,17 @@ func (p *Packer) load(ctx context.Context, m *product, has func() onNode) (strin
 	if node.err != nil || slices.Contains(node.images, ref) {
 		return ref, node.err
 	}
-	said, err := p.importImage(ctx, m, ref, node.blobs)
+	step := m.isStep(node.blobs)
+	said, err := p.importImage(ctx, m, ref, node.blobs, step)
 	if err != nil && ctx.Err() == nil {
 		p.o.Log.Info("load the image again, with all of its layers", "image", ref, "err", err)
-		said, err = p.importImage(ctx, m, ref, nil)
+		step = false
+		said, err = p.importImage(ctx, m, ref, nil, step)
 	}
 	if err != nil {
 		return "", err
 	}
-	if strings.Contains(said, "unpacking "+ref) { // ctr's own words
+	if step || strings.Contains(said, "unpacking "+ref) { // ctr's own words
 		return ref, nil
 	}
 	if images, err := p.images(ctx); err != nil || slices.Contains(images, ref) {
@@ -86,8 +88,33 @@ func (p *Packer) blobsThere(ctx context.Context) map[string]bool {
 	return there
 }
 
-func (p *Packer) importImage(ctx context.Context, m *product, ref string, there map[string]bool) (said string, err error) {
-	return p.ctr(ctx, func(w io.Writer) error { return m.writeArchive(ctx, w, ref, there) }, "images", "import", "-")
+// maxStep is the most that a node is left to unpack when it makes a container:
+// it does so within the time that a kubelet gives it for that.
+const maxStep = 128 << 20
+
+// isStep reports whether a node that has the blobs there lacks no more than one
+// layer of m, and that not a large one. It unpacks that by itself when it makes
+// the first container (containerd, internal/cri/opts, WithNewSnapshot), while
+// the sandbox is made, and nobody has to wait for it before.
+func (m *product) isStep(there map[string]bool) bool {
+	lacks, size := 0, int64(0)
+	for _, img := range m.images {
+		for _, l := range img.layers {
+			if !there[l.Digest] {
+				lacks++
+				size += l.Size
+			}
+		}
+	}
+	return len(there) > 0 && lacks <= 1 && size <= maxStep
+}
+
+func (p *Packer) importImage(ctx context.Context, m *product, ref string, there map[string]bool, step bool) (said string, err error) {
+	args := []string{"images", "import", "-"}
+	if step {
+		args = []string{"images", "import", "--no-unpack", "-"}
+	}
+	return p.ctr(ctx, func(w io.Writer) error { return m.writeArchive(ctx, w, ref, there) }, args...)
 }
 
 // ctrGrace is how long a command that has been killed, or has ended, may leave

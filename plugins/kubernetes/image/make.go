@@ -211,17 +211,16 @@ func (p *Packer) foundation(ctx context.Context, base string, platform v1.Platfo
 
 // stack puts a layer on img.
 func (p *Packer) stack(ctx context.Context, img v1.Image, out *platformImage, what string, from contents) (v1.Image, error) {
-	b, err := p.cache.layer(ctx, from)
+	manifest, err := img.MediaType()
+	if err != nil {
+		return nil, err
+	}
+	b, err := p.cache.layer(ctx, from, p.packing.within(manifest))
 	if err != nil {
 		return nil, err
 	}
 	out.layers = append(out.layers, LayerSummary{What: what, Digest: b.digest.String(), Size: b.size})
-	media := types.OCILayer
-	if kind, err := img.MediaType(); err != nil {
-		return nil, err
-	} else if kind == types.DockerManifestSchema2 {
-		media = types.DockerLayer
-	}
+	media := b.packing.media(manifest)
 	return mutate.Append(img, mutate.Addendum{
 		Layer: layer{b, media}, MediaType: media,
 		History: v1.History{Created: v1.Time{Time: p.epoch}, CreatedBy: "stead: " + what},
