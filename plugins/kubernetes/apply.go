@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"sync"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -239,20 +240,30 @@ func (r *Runtime) create(ctx context.Context, p *plan, o object) (metav1.Object,
 
 // generationObject is the Deployment or Job of a generation, or nil.
 func (r *Runtime) generationObject(ctx context.Context, id runtimeID) (metav1.Object, error) {
-	name := generationName(id)
-	for _, kind := range []string{"Deployment", "Job"} {
-		there, err := accessFor(r.client, r.namespace, kind).get(ctx, name)
-		switch {
-		case apierrors.IsNotFound(err):
-			continue
-		case err != nil:
-			return nil, r.explain(err, "look for %s %s", kind, name)
-		case there.GetDeletionTimestamp() != nil:
-			return nil, r.stillThere(kind, name)
-		}
-		return there, r.ours(kind, there)
+	var found [2]metav1.Object
+	var errs [2]error
+	var asking sync.WaitGroup
+	for i, kind := range []string{"Deployment", "Job"} {
+		asking.Go(func() { found[i], errs[i] = r.generationOf(ctx, kind, generationName(id)) })
 	}
-	return nil, nil
+	asking.Wait()
+	if found[0] != nil || errs[0] != nil {
+		return found[0], errs[0]
+	}
+	return found[1], errs[1]
+}
+
+func (r *Runtime) generationOf(ctx context.Context, kind, name string) (metav1.Object, error) {
+	there, err := accessFor(r.client, r.namespace, kind).get(ctx, name)
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, nil
+	case err != nil:
+		return nil, r.explain(err, "look for %s %s", kind, name)
+	case there.GetDeletionTimestamp() != nil:
+		return nil, r.stillThere(kind, name)
+	}
+	return there, r.ours(kind, there)
 }
 
 // keepsStopSignal asks the cluster, by a dry run, whether it has a word for a

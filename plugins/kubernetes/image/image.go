@@ -184,8 +184,8 @@ func (p *Packer) destination(ctx context.Context) (send func(context.Context, *p
 	case p.o.Registry != "":
 		return p.push, func() {}, nil
 	case len(p.o.Load) > 0:
-		has := p.look(ctx)
-		return func(ctx context.Context, m *product) (string, error) { return p.load(ctx, m, has) }, func() { has() }, nil
+		blobs := p.look(ctx)
+		return func(ctx context.Context, m *product) (string, error) { return p.load(ctx, m, blobs) }, func() { blobs() }, nil
 	}
 	return nil, nil, runtime.WithHint(fmt.Errorf("images: nobody says where they go to: %w", runtime.Invalid),
 		"give the runtime --registry PREFIX to push them, or --load 'ctr -n k8s.io' for a cluster of one machine")

@@ -21,14 +21,16 @@ const loadedPrefix = "stead.local/"
 
 // load brings an image into the containerd of a node. Nothing travels when it
 // is there already, and else only the blobs that are not.
-func (p *Packer) load(ctx context.Context, m *product, has func() onNode) (string, error) {
+func (p *Packer) load(ctx context.Context, m *product, blobs func() map[string]bool) (string, error) {
 	ref := loadedPrefix + repository(m.id) + "@" + m.digest.String()
-	node := has()
-	if node.err != nil || slices.Contains(node.images, ref) {
-		return ref, node.err
+	there := blobs()
+	if there[m.digest.String()] { // what is listed may still be another name for it
+		if images, err := p.images(ctx); err != nil || slices.Contains(images, ref) {
+			return ref, err
+		}
 	}
-	step := m.isStep(node.blobs)
-	said, err := p.importImage(ctx, m, ref, node.blobs, step)
+	step := m.isStep(there)
+	said, err := p.importImage(ctx, m, ref, there, step)
 	if err != nil && ctx.Err() == nil {
 		p.o.Log.Info("load the image again, with all of its layers", "image", ref, "err", err)
 		step = false
@@ -49,23 +51,15 @@ func (p *Packer) load(ctx context.Context, m *product, has func() onNode) (strin
 
 func (p *Packer) command() string { return strings.Join(p.o.Load, " ") }
 
-// onNode is what a node has already.
-type onNode struct {
-	images []string // references
-	err    error    // why they are not known
-	blobs  map[string]bool
-}
-
 // look asks the node what it has, while the image is made; the function that is
-// returned waits for the answers.
-func (p *Packer) look(ctx context.Context) func() onNode {
-	var n onNode
+// returned waits for the answer.
+func (p *Packer) look(ctx context.Context) (blobs func() map[string]bool) {
+	var there map[string]bool
 	var asking sync.WaitGroup
-	asking.Go(func() { n.images, n.err = p.images(ctx) })
-	asking.Go(func() { n.blobs = p.blobsThere(ctx) })
-	return func() onNode {
+	asking.Go(func() { there = p.blobsThere(ctx) })
+	return func() map[string]bool {
 		asking.Wait()
-		return n
+		return there
 	}
 }
 
