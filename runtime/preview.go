@@ -13,7 +13,7 @@ type PreviewKind string
 
 // The kinds of preview.
 const (
-	PreviewRender PreviewKind = "render" // the objects of Specs, as text; nobody is asked
+	PreviewRender PreviewKind = "render" // the objects of Specs, as text; at most it is asked which platforms images are for
 	PreviewOpen   PreviewKind = "open"   // as render, with the values of secrets: to be applied by others
 	PreviewDiff   PreviewKind = "diff"   // how they differ from what is there, by the word of whoever keeps it
 	PreviewRemove PreviewKind = "remove" // what is there of the project and would be removed; Specs are not used

@@ -109,7 +109,10 @@ func (c *cli) renderCommand() *cobra.Command {
 		}
 		return nil
 	}
-	cmd := p.command("render", "Prints the objects that up --env would make", `Prints the objects that `+"`stead --env NAME up`"+` would make, as YAML. No cluster is asked.
+	cmd := p.command("render", "Prints the objects that up --env would make", `Prints the objects that `+"`stead --env NAME up`"+` would make, as YAML. The
+cluster is asked for the platforms of its machines, if anything. Images are
+those of the files that are there now: stead build makes them; made-at-start
+stands for one that cannot be made yet.
 The values of Secrets are left out, unless --show-secrets.`)
 	cmd.Flags().BoolVar(&secrets, "show-secrets", false, "with the values of Secrets, so that it can be applied")
 	cmd.PreRun = func(*cobra.Command, []string) {

@@ -1,7 +1,6 @@
 package kubernetes
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -17,8 +16,9 @@ import (
 	"github.com/stead-dev/stead/runtime"
 )
 
-// Preview implements runtime.Runtime. Of a spec whose image is still to be
-// made the objects name one that says so. A difference is what a dry run of
+// Preview implements runtime.Runtime. An image that is made of files has the
+// name that a start would give it if they stayed as they are; where it cannot
+// be made of them the objects name one that says so. A difference is what a dry run of
 // the API server makes of the objects: its defaults are none.
 func (r *Runtime) Preview(ctx context.Context, req runtime.PreviewRequest) ([]runtime.Preview, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTime)
@@ -39,14 +39,15 @@ func (r *Runtime) Preview(ctx context.Context, req runtime.PreviewRequest) ([]ru
 
 func (r *Runtime) previewSpecs(ctx context.Context, req runtime.PreviewRequest) ([]runtime.Preview, error) {
 	var list []runtime.Preview
-	for _, spec := range req.Specs {
+	references := r.images(ctx, req.Specs)
+	for i, spec := range req.Specs {
 		if spec.ID.Number == 0 {
 			spec.ID.Number = r.ledger.next(spec.ID)
 		}
 		if err := r.validate(&spec); err != nil {
 			return nil, fmt.Errorf("preview %s: %w", spec.ID.Service, err)
 		}
-		objects, err := rendered(spec)
+		objects, err := rendered(spec, references[i])
 		if err != nil {
 			return nil, fmt.Errorf("preview %s: %w", spec.ID.Service, err)
 		}
@@ -70,8 +71,8 @@ func (r *Runtime) previewSpecs(ctx context.Context, req runtime.PreviewRequest) 
 }
 
 // rendered are the objects of a spec, the Service among them.
-func rendered(spec runtime.Spec) ([]object, error) {
-	p, err := newPlan(spec, cmp.Or(spec.Image, "made-at-start"))
+func rendered(spec runtime.Spec, reference string) ([]object, error) {
+	p, err := newPlan(spec, reference)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,8 @@
 package kubernetes
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
 
@@ -61,6 +63,75 @@ func TestPreview(t *testing.T) {
 	for _, p := range append(ask(runtime.PreviewDiff), ask(runtime.PreviewRender)...) {
 		if strings.Contains(p.Text, "s3cret") || strings.Contains(p.Text, "czNjcmV0") {
 			t.Errorf("%s shows a secret", p.Name)
+		}
+	}
+}
+
+// naming is a Packer that says beforehand what it will return, or that it
+// cannot.
+type naming struct {
+	tagged
+	err error
+}
+
+func (n naming) Name(ctx context.Context, spec runtime.Spec) (string, error) {
+	if n.err != nil {
+		return "", n.err
+	}
+	return n.Pack(ctx, spec)
+}
+
+// TestPreviewNamesTheImage that a start would use, and says so where it is not
+// known.
+func TestPreviewNamesTheImage(t *testing.T) {
+	for name, c := range map[string]struct {
+		packer Packer
+		want   string
+	}{
+		"known":            {naming{}, "image: registry.example/web:1\n"},
+		"not built":        {naming{err: errors.New("no such file")}, "image: made-at-start\n"},
+		"nobody can name":  {tagged{}, "image: made-at-start\n"},
+		"nobody can build": {nil, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, api := onFake(t)
+			r.options.Packer = c.packer
+			list, err := r.Preview(t.Context(), runtime.PreviewRequest{Environment: "staging", Project: "shop", Specs: []runtime.Spec{webSpec()}, Kind: runtime.PreviewRender})
+			if c.want == "" {
+				if runtime.Class(err) != runtime.Unsupported {
+					t.Errorf("%+v, %v", list, err)
+				}
+				return
+			}
+			if err != nil || !strings.Contains(list[2].Text, c.want) {
+				t.Errorf("%+v, %v", list, err)
+			}
+			if got := writes(api); got != "" {
+				t.Errorf("it has written: %s", got)
+			}
+		})
+	}
+}
+
+// TestDiffOfWhatRuns: what was started from files that are still the same has
+// the image that it would be given.
+func TestDiffOfWhatRuns(t *testing.T) {
+	r, c := onFake(t)
+	r.options.Packer = naming{}
+	spec := webSpec()
+	if _, err := r.Start(t.Context(), spec); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "its last object is not written", func() bool { return strings.HasSuffix(writes(c), "patch secrets") })
+	for _, packer := range []Packer{naming{}, tagged{}} {
+		r.options.Packer = packer
+		list, err := r.Preview(t.Context(), runtime.PreviewRequest{Environment: "staging", Project: "shop", Specs: []runtime.Spec{spec}, Kind: runtime.PreviewDiff})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, known := packer.(Namer)
+		if p := list[2]; p.Kind != "Deployment" || (p.Action == "none") != known || strings.Contains(p.Text, madeAtStart) == known {
+			t.Errorf("%T: %+v", packer, p)
 		}
 	}
 }

@@ -27,6 +27,7 @@ type bases struct {
 	cache *cache
 	log   *slog.Logger
 	wait  time.Duration // baseWait
+	here  bool          // no registry is asked: see kept
 
 	turn  chan struct{}        // whoever has put something in may use what is below, and pull
 	asked map[string]time.Time // what is in refs/, and when its registry was tried last
@@ -60,13 +61,16 @@ func (b *bases) find(ctx context.Context, ref string, platform v1.Platform, opti
 	if err != nil {
 		return base{}, fmt.Errorf("base image %q: %w: %w", ref, err, runtime.Invalid)
 	}
+	key := parsed.Name() + " " + platform.String()
+	if b.here {
+		return b.last(key, ref)
+	}
 	select {
 	case b.turn <- struct{}{}:
 		defer func() { <-b.turn }()
 	case <-ctx.Done():
 		return base{}, ctx.Err()
 	}
-	key := parsed.Name() + " " + platform.String()
 	cached, cacheErr := b.load(key)
 	_, forever := parsed.(name.Digest)
 	if cacheErr == nil && (forever || time.Since(b.asked[key]) < baseFresh) {
@@ -92,6 +96,19 @@ func (b *bases) find(ctx context.Context, ref string, platform v1.Platform, opti
 	}
 	b.asked[key] = time.Now()
 	return b.load(key)
+}
+
+// kept finds what is in the cache, whatever its age, and waits for nobody who
+// pulls: what comes into the cache is there at once.
+func (b *bases) kept() *bases { return &bases{cache: b.cache, log: b.log, here: true} }
+
+// last returns what ref meant last.
+func (b *bases) last(key, ref string) (base, error) {
+	found, err := b.load(key)
+	if err != nil {
+		return base{}, fmt.Errorf("base image %s is not in the cache: %w: %w", ref, err, runtime.NotFound)
+	}
+	return found, nil
 }
 
 // pull asks what ref means, and puts that into the cache unless it is there.

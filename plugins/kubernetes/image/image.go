@@ -187,8 +187,7 @@ func (p *Packer) destination(ctx context.Context) (send func(context.Context, *p
 		blobs := p.look(ctx)
 		return func(ctx context.Context, m *product) (string, error) { return p.load(ctx, m, blobs) }, func() { blobs() }, nil
 	}
-	return nil, nil, runtime.WithHint(fmt.Errorf("images: nobody says where they go to: %w", runtime.Invalid),
-		"give the runtime --registry PREFIX to push them, or --load 'ctr -n k8s.io' for a cluster of one machine")
+	return nil, nil, nowhere()
 }
 
 // product is an image that was made: one for each platform, and an index of

@@ -22,7 +22,7 @@ const loadedPrefix = "stead.local/"
 // load brings an image into the containerd of a node. Nothing travels when it
 // is there already, and else only the blobs that are not.
 func (p *Packer) load(ctx context.Context, m *product, blobs func() map[string]bool) (string, error) {
-	ref := loadedPrefix + repository(m.id) + "@" + m.digest.String()
+	ref := m.loaded()
 	there := blobs()
 	if there[m.digest.String()] { // what is listed may still be another name for it
 		if images, err := p.images(ctx); err != nil || slices.Contains(images, ref) {

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
@@ -26,13 +25,9 @@ var patient = remote.Backoff{Duration: 300 * time.Millisecond, Factor: 3, Jitter
 // push brings an image to the registry; what is there does not travel. The tag
 // is for people, and keeps registries from taking it for garbage.
 func (p *Packer) push(ctx context.Context, m *product) (string, error) {
-	var options []name.Option
-	if p.plain != "" {
-		options = append(options, name.Insecure)
-	}
-	repo, err := name.NewRepository(strings.TrimSuffix(p.o.Registry, "/")+"/"+repository(m.id), options...)
+	repo, err := p.repository(m.id)
 	if err != nil {
-		return "", runtime.WithHint(fmt.Errorf("registry %q: %w: %w", p.o.Registry, err, runtime.Invalid), "write it like registry.example.dev/team")
+		return "", err
 	}
 	sent := p.counted(m.id)
 	if err := remote.Push(repo.Tag(m.digest.Hex[:12]), m.whole, append(p.remote(ctx), remote.WithTransport(sent))...); err != nil {
