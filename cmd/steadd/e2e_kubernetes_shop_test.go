@@ -30,12 +30,16 @@ func TestKubernetesShop(t *testing.T) {
 	t.Setenv("CONTAINERD", s.c.Containerd)
 	s.c.Run(t, "create", "namespace", s.namespace)
 	s.c.Run(t, "label", "namespace", s.namespace, "pod-security.kubernetes.io/enforce=restricted")
+	if text := s.do("render"); !strings.Contains(text, "image: made-at-start\n") {
+		t.Errorf("nothing is built, and yet there are images:\n%s", text)
+	}
 	s.do("up", "-d", "--yes")
 	for name, one := range s.cloudStatus() {
 		if one.Phase != "ready" && one.Phase != "completed" {
 			t.Errorf("%s is %s", name, one.Phase)
 		}
 	}
+	s.rendersWhatRuns()
 	answer, err := http.Get("http://" + s.kubectl("get", "service", "web", "-o", "jsonpath={.spec.clusterIP}:{.spec.ports[0].port}") + "/")
 	if err != nil {
 		t.Fatal(err)
@@ -48,6 +52,26 @@ func TestKubernetesShop(t *testing.T) {
 	s.do("down", "--yes")
 	if left := s.names("deployments,jobs,services,configmaps", "-l", "app.kubernetes.io/managed-by=stead"); len(left) > 0 {
 		t.Errorf("down leaves %v", left)
+	}
+}
+
+// rendersWhatRuns: the images of what is rendered are those that run, which
+// are those that build names; so nothing differs.
+func (s *cloudstead) rendersWhatRuns() {
+	s.Helper()
+	if out := s.do("diff"); out != "nothing differs\n" {
+		s.Errorf("it differs from what has just been started:\n%s", out)
+	}
+	text := s.do("render")
+	running := s.kubectl("get", "deployments,jobs", "-o", "jsonpath={.items[*].spec.template.spec.containers[0].image}")
+	built := regexp.MustCompile(`\S+@sha256:\w+`).FindAllString(s.do("build"), -1)
+	if len(built) == 0 || strings.Contains(text, "made-at-start") {
+		s.Errorf("%d images are built, and rendered is:\n%s", len(built), text)
+	}
+	for _, image := range built {
+		if !strings.Contains(text, "image: "+image+"\n") || !strings.Contains(running, image) {
+			s.Errorf("%s is built; these run: %s; rendered is:\n%s", image, running, text)
+		}
 	}
 }
 
