@@ -140,6 +140,7 @@ func (r *Runtime) differs(ctx context.Context, o object) (action, text string, e
 	if err := r.ours(o.kind, there); err != nil {
 		return "", "", err
 	}
+	restore := o.keepImages(there)
 	made, err := to.patch(ctx, o.name, types.ApplyPatchType, o.json(), metav1.PatchOptions{FieldManager: manager, DryRun: []string{metav1.DryRunAll}})
 	if err != nil {
 		return "", "", r.explain(err, "dry run of %s %s", o.kind, o.name)
@@ -149,6 +150,7 @@ func (r *Runtime) differs(ctx context.Context, o object) (action, text string, e
 		return "", "", err
 	}
 	after, err := shown(made)
+	after = restore(after)
 	if err != nil || before == after {
 		return "none", "", err
 	}

@@ -2,7 +2,12 @@ package kubernetes
 
 import (
 	"context"
+	"strings"
 	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/stead-dev/stead/runtime"
 )
@@ -50,4 +55,31 @@ func (r *Runtime) image(ctx context.Context, spec runtime.Spec) string {
 		return madeAtStart
 	}
 	return reference
+}
+
+// keepImages gives o the images of the Job that is there: an API server refuses
+// even to say what another one would change, as a Job's pods are what they are.
+// What is returned puts those of o back into a text of what it says.
+func (o object) keepImages(there metav1.Object) (restore func(text string) string) {
+	job, ok := there.(*batchv1.Job)
+	if !ok {
+		return func(text string) string { return text }
+	}
+	was := map[string]string{}
+	for _, c := range job.Spec.Template.Spec.Containers {
+		was[c.Name] = c.Image
+	}
+	var words []string
+	containers, _, _ := unstructured.NestedFieldNoCopy(o.fields, "spec", "template", "spec", "containers")
+	list, _ := containers.([]any)
+	for _, one := range list {
+		c, _ := one.(map[string]any)
+		name, _ := c["name"].(string)
+		image, _ := c["image"].(string)
+		if old := was[name]; old != "" && old != image {
+			words = append(words, "image: "+old+"\n", "image: "+image+"\n")
+			c["image"] = old
+		}
+	}
+	return strings.NewReplacer(words...).Replace
 }

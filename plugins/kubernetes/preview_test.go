@@ -4,7 +4,14 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	k8sruntime "k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
 
 	"github.com/stead-dev/stead/runtime"
 )
@@ -132,6 +139,43 @@ func TestDiffOfWhatRuns(t *testing.T) {
 		_, known := packer.(Namer)
 		if p := list[2]; p.Kind != "Deployment" || (p.Action == "none") != known || strings.Contains(p.Text, madeAtStart) == known {
 			t.Errorf("%T: %+v", packer, p)
+		}
+	}
+}
+
+// TestDiffOfAJobWithAnotherImage: an API server refuses to change a Job's pods,
+// in a dry run too, and diff shows the image all the same.
+func TestDiffOfAJobWithAnotherImage(t *testing.T) {
+	var fixed atomic.Bool
+	r, c := onFakeWith(t, func(c *fake.Clientset) {
+		c.PrependReactor("patch", "jobs", func(a clienttesting.Action) (bool, k8sruntime.Object, error) {
+			patch, _ := a.(clienttesting.PatchAction)
+			if fixed.Load() && !strings.Contains(string(patch.GetPatch()), "registry.example/migrate:1") {
+				return true, nil, apierrors.NewInvalid(schema.GroupKind{Group: "batch", Kind: "Job"}, patch.GetName(), nil)
+			}
+			return false, nil, nil
+		})
+	})
+	spec := imageSpec()
+	spec.ID.Service, spec.Image, spec.OneShot, spec.Replicas, spec.Ports, spec.Ready, spec.Live = "migrate", "registry.example/migrate:1", true, 1, nil, nil, nil
+	if _, err := r.Start(t.Context(), spec); err != nil {
+		t.Fatal(err)
+	}
+	fixed.Store(true)
+	c.ClearActions()
+	for image, want := range map[string]string{
+		"registry.example/migrate:1": "",
+		"registry.example/migrate:2": "-         image: registry.example/migrate:1\n+         image: registry.example/migrate:2\n",
+	} {
+		spec.Image = image
+		list, err := r.Preview(t.Context(), runtime.PreviewRequest{Environment: "staging", Project: "shop", Specs: []runtime.Spec{spec}, Kind: runtime.PreviewDiff})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range list {
+			if p.Kind == "Job" && p.Text != want {
+				t.Errorf("%s: %+v", image, p)
+			}
 		}
 	}
 }
