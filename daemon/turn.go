@@ -31,6 +31,7 @@ type draft struct {
 	failed   []supervisor.ID // builds that have, and whose reason is to be looked up
 	over     []supervisor.ID // builds that have ended, and are known to have
 	deaths   []exited
+	waiting  []supervisor.ID             // generations that have begun to
 	reloads  map[supervisor.Name]*Reload // nil: there is none any more
 }
 
@@ -88,6 +89,9 @@ func (d *Daemon) turn(ctx context.Context, batch []message) {
 	}
 	for _, c := range commands {
 		d.order(ctx, c)
+	}
+	for _, id := range dr.waiting {
+		d.packAhead(ctx, id)
 	}
 	if dr.opened {
 		d.startAgain(ctx)
@@ -226,6 +230,7 @@ func (d *Daemon) keep(dr *draft, old, now *supervisor.Service) {
 	dr.transitions(*old, *now)
 	d.followReload(dr, *old, *now)
 	d.reports.heed(now)
+	dr.waiting = append(dr.waiting, waiting(*old, *now)...)
 }
 
 // bury lets go of a service that is not in the next state any more.

@@ -21,18 +21,19 @@ import (
 // be made of them the objects name one that says so. A difference is what a dry run of
 // the API server makes of the objects: its defaults are none.
 func (r *Runtime) Preview(ctx context.Context, req runtime.PreviewRequest) ([]runtime.Preview, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTime)
-	defer cancel()
 	if req.Environment != r.environment || req.Project != r.project {
 		return nil, refuse(runtime.Invalid, "each environment of a project has a runtime of its own", "preview: this runtime serves project %s in environment %s", r.project, r.environment)
 	}
+	if req.Kind == runtime.PreviewImage { // it takes as long as it takes
+		return r.previewImages(ctx, req.Specs)
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
 	switch req.Kind {
 	case runtime.PreviewRender, runtime.PreviewOpen, runtime.PreviewDiff:
 		return r.previewSpecs(ctx, req)
 	case runtime.PreviewRemove:
 		return r.previewRemove(ctx)
-	case runtime.PreviewImage:
-		return r.previewImages(ctx, req.Specs)
 	}
 	return nil, refuse(runtime.Unsupported, "ask for render, open, diff, remove or image", "preview: unknown kind %q", req.Kind)
 }

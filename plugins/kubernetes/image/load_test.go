@@ -11,7 +11,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
@@ -215,6 +218,52 @@ func FuzzLocalName(f *testing.F) {
 		}
 		if !filepath.IsLocal(rel) || strings.ContainsRune(rel, 0) || filepath.Clean(rel) != rel {
 			t.Fatalf("%q became %q", name, rel)
+		}
+	})
+}
+
+// TestSentOnce: of calls for the same image one sends it; when that is given
+// up, another one does.
+func TestSentOnce(t *testing.T) {
+	p := newPacker(t, Options{Load: []string{"true"}})
+	m, err := p.make(context.Background(), specOf(project(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		sent := 0
+		send := func(ctx context.Context, _ *product) (string, error) {
+			sent++
+			select {
+			case <-ctx.Done():
+				return "", ctx.Err()
+			case <-time.After(time.Minute):
+				return "there", nil
+			}
+		}
+		first, cancel := context.WithCancel(t.Context())
+		var calls sync.WaitGroup
+		calls.Go(func() {
+			if _, err := p.deliver(first, m, send); !errors.Is(err, context.Canceled) {
+				t.Errorf("given up: %v", err)
+			}
+		})
+		synctest.Wait()
+		for range 2 {
+			calls.Go(func() {
+				if ref, err := p.deliver(t.Context(), m, send); ref != "there" || err != nil {
+					t.Errorf("%q, %v", ref, err)
+				}
+			})
+		}
+		synctest.Wait()
+		if sent != 1 {
+			t.Errorf("sent %d times at once", sent)
+		}
+		cancel()
+		calls.Wait()
+		if sent != 2 {
+			t.Errorf("sent %d times", sent)
 		}
 	})
 }
