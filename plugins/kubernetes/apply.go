@@ -196,16 +196,23 @@ func (r *Runtime) prepare(ctx context.Context, p *plan) error {
 // put writes the generation's object, with as many replicas as the routed one
 // has now, and what it owns.
 func (r *Runtime) put(ctx context.Context, p *plan) error {
-	p.replicas = r.liveReplicas(ctx, p)
+	var asking sync.WaitGroup
+	replicas := p.replicas
+	asking.Go(func() { replicas = r.liveReplicas(ctx, p) })
+	generation, err := r.generationObject(ctx, p.spec.ID)
+	asking.Wait()
+	if err != nil {
+		return err
+	}
+	p.replicas = replicas
 	objects, err := p.objects()
 	if err != nil {
 		return err
 	}
-	var generation metav1.Object
 	for _, o := range objects {
 		switch {
 		case o.ofGeneration():
-			generation, err = r.create(ctx, p, o)
+			generation, err = r.create(ctx, p, o, generation)
 		case o.owned():
 			_, err = r.ensure(ctx, o.ownedBy(p.kind(), generation))
 		}
@@ -216,13 +223,9 @@ func (r *Runtime) put(ctx context.Context, p *plan) error {
 	return nil
 }
 
-// create writes the Deployment or Job of a generation, once: from then on only
-// its scale and its end are changed.
-func (r *Runtime) create(ctx context.Context, p *plan, o object) (metav1.Object, error) {
-	there, err := r.generationObject(ctx, p.spec.ID)
-	if err != nil {
-		return nil, err
-	}
+// create writes the Deployment or Job of a generation, unless it is there: from
+// then on only its scale and its end are changed.
+func (r *Runtime) create(ctx context.Context, p *plan, o object, there metav1.Object) (metav1.Object, error) {
 	if there != nil {
 		return there, sameHash(p.spec.ID, there.GetAnnotations()[annotationHash], p.hash)
 	}
