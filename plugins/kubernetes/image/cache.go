@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -79,8 +80,9 @@ func (c *cache) hold() (release func()) {
 }
 
 // layer returns the blob of what is to be packed, from the cache when nothing
-// has changed since.
-func (c *cache) layer(ctx context.Context, what contents, how packing) (blob, error) {
+// has changed since. What is not is also written to what begin returns, unless
+// begin is nil.
+func (c *cache) layer(ctx context.Context, what contents, how packing, begin func() *feed) (blob, error) {
 	key, settled := what.fingerprint(time.Now(), how)
 	c.mu.Lock()
 	b, ok := c.known[key]
@@ -88,7 +90,7 @@ func (c *cache) layer(ctx context.Context, what contents, how packing) (blob, er
 	if ok && b.touch() == nil {
 		return b, nil
 	}
-	b, err := c.write(ctx, what, how)
+	b, err := c.write(ctx, what, how, begin)
 	if err != nil || !settled {
 		return b, err
 	}
@@ -97,7 +99,9 @@ func (c *cache) layer(ctx context.Context, what contents, how packing) (blob, er
 	if len(c.known) >= maxKnown {
 		clear(c.known) // what is still in use comes back
 	}
-	c.known[key] = b
+	kept := b
+	kept.fed = false // later on the node may have dropped it
+	c.known[key] = kept
 	return b, nil
 }
 
@@ -114,7 +118,7 @@ func (b blob) touch() error {
 	return os.Chtimes(b.file, now, now)
 }
 
-func (c *cache) write(ctx context.Context, what contents, how packing) (b blob, err error) {
+func (c *cache) write(ctx context.Context, what contents, how packing, begin func() *feed) (b blob, err error) {
 	f, err := os.CreateTemp(filepath.Join(c.dir, "layers"), temporary)
 	if err != nil {
 		return blob{}, fmt.Errorf("make a layer: %w", err)
@@ -124,7 +128,13 @@ func (c *cache) write(ctx context.Context, what contents, how packing) (b blob, 
 			_ = os.Remove(f.Name())
 		}
 	}()
-	b, err = what.compress(ctx, f, how)
+	if begin == nil {
+		b, err = what.compress(ctx, f, how)
+	} else {
+		also := begin()
+		b, err = what.compress(ctx, io.MultiWriter(f, also), how)
+		b.fed = also.close(err)
+	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		return blob{}, err
 	}
