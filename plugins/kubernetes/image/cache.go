@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -80,9 +79,8 @@ func (c *cache) hold() (release func()) {
 }
 
 // layer returns the blob of what is to be packed, from the cache when nothing
-// has changed since. What is not is also written to what begin returns, unless
-// begin is nil.
-func (c *cache) layer(ctx context.Context, what contents, how packing, begin func() *feed) (blob, error) {
+// has changed since.
+func (c *cache) layer(ctx context.Context, what contents, how packing) (blob, error) {
 	key, settled := what.fingerprint(time.Now(), how)
 	c.mu.Lock()
 	b, ok := c.known[key]
@@ -90,7 +88,7 @@ func (c *cache) layer(ctx context.Context, what contents, how packing, begin fun
 	if ok && b.touch() == nil {
 		return b, nil
 	}
-	b, err := c.write(ctx, what, how, begin)
+	b, err := c.write(ctx, what, how)
 	if err != nil || !settled {
 		return b, err
 	}
@@ -99,9 +97,7 @@ func (c *cache) layer(ctx context.Context, what contents, how packing, begin fun
 	if len(c.known) >= maxKnown {
 		clear(c.known) // what is still in use comes back
 	}
-	kept := b
-	kept.fed = false // later on the node may have dropped it
-	c.known[key] = kept
+	c.known[key] = b
 	return b, nil
 }
 
@@ -118,7 +114,7 @@ func (b blob) touch() error {
 	return os.Chtimes(b.file, now, now)
 }
 
-func (c *cache) write(ctx context.Context, what contents, how packing, begin func() *feed) (b blob, err error) {
+func (c *cache) write(ctx context.Context, what contents, how packing) (b blob, err error) {
 	f, err := os.CreateTemp(filepath.Join(c.dir, "layers"), temporary)
 	if err != nil {
 		return blob{}, fmt.Errorf("make a layer: %w", err)
@@ -128,13 +124,7 @@ func (c *cache) write(ctx context.Context, what contents, how packing, begin fun
 			_ = os.Remove(f.Name())
 		}
 	}()
-	if begin == nil {
-		b, err = what.compress(ctx, f, how)
-	} else {
-		also := begin()
-		b, err = what.compress(ctx, io.MultiWriter(f, also), how)
-		b.fed = also.close(err)
-	}
+	b, err = what.compress(ctx, f, how)
 	if err = errors.Join(err, f.Close()); err != nil {
 		return blob{}, err
 	}

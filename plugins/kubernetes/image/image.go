@@ -74,7 +74,6 @@ type Packer struct {
 	plain       string // host and port of a registry that may go without TLS; may be empty
 	epoch       time.Time
 	packing     packing
-	feeds       bool // what is made is also given to the node
 	cache       *cache
 	sending     *singleflight.Group
 	bases       *bases
@@ -158,9 +157,7 @@ func (p *Packer) Publish(ctx context.Context, spec runtime.Spec) (Summary, error
 	defer end() // after cancel
 	defer cancel()
 	defer p.cache.hold()()
-	feeding := *p
-	feeding.feeds = len(p.o.Load) > 0
-	made, err := feeding.make(ctx, spec)
+	made, err := p.make(ctx, spec)
 	if err != nil {
 		return Summary{}, fmt.Errorf("pack %s: %w", spec.ID.Label(), err)
 	}
@@ -236,6 +233,5 @@ type platformImage struct {
 	digest     v1.Hash
 	baseDigest string
 	layers     []LayerSummary
-	fed        []string // digests of layers that the node was given while they were made
 	components int
 }

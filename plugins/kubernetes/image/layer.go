@@ -130,7 +130,6 @@ type blob struct {
 	packing      packing
 	digest, diff v1.Hash // of the compressed and the plain bytes
 	size         int64   // compressed
-	fed          bool    // the node has it: it was given to it while it was made
 }
 
 // compress writes the layer to f.

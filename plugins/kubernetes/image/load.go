@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os/exec"
 	"slices"
 	"strings"
@@ -30,18 +29,8 @@ func (p *Packer) load(ctx context.Context, m *product, blobs func() map[string]b
 			return ref, err
 		}
 	}
-	step, fed := m.isStep(there), m.fed()
-	there = maps.Clone(there)
-	for _, digest := range fed {
-		if there == nil {
-			there = map[string]bool{}
-		}
-		there[digest] = true
-	}
+	step := m.isStep(there)
 	said, err := p.importImage(ctx, m, ref, there, step)
-	if err == nil && step { // else it was unpacked, so all of it is there
-		err = p.check(ctx, fed)
-	}
 	if err != nil && ctx.Err() == nil {
 		p.o.Log.Info("load the image again, with all of its layers", "image", ref, "err", err)
 		step = false
@@ -112,30 +101,6 @@ func (m *product) isStep(there map[string]bool) bool {
 		}
 	}
 	return len(there) > 0 && lacks <= 1 && size <= maxStep
-}
-
-// fed are the layers that the node was given before it knew the image.
-func (m *product) fed() []string {
-	var all []string
-	for _, img := range m.images {
-		all = append(all, img.fed...)
-	}
-	return all
-}
-
-// check fails when the node lacks layers that it was fed with: it may have
-// cleaned up before it knew that they belong to an image.
-func (p *Packer) check(ctx context.Context, fed []string) error {
-	if len(fed) == 0 {
-		return nil
-	}
-	there := p.blobsThere(ctx)
-	for _, digest := range fed {
-		if !there[digest] {
-			return fmt.Errorf("the node has dropped %s: %w", digest, runtime.Unavailable)
-		}
-	}
-	return nil
 }
 
 func (p *Packer) importImage(ctx context.Context, m *product, ref string, there map[string]bool, step bool) (said string, err error) {

@@ -215,16 +215,9 @@ func (p *Packer) stack(ctx context.Context, img v1.Image, out *platformImage, wh
 	if err != nil {
 		return nil, err
 	}
-	var begin func() *feed
-	if p.feeds && what == "executable" { // the others are most often there already
-		begin = func() *feed { return p.feed(ctx) }
-	}
-	b, err := p.cache.layer(ctx, from, p.packing.within(manifest), begin)
+	b, err := p.cache.layer(ctx, from, p.packing.within(manifest))
 	if err != nil {
 		return nil, err
-	}
-	if b.fed {
-		out.fed = append(out.fed, b.digest.String())
 	}
 	out.layers = append(out.layers, LayerSummary{What: what, Digest: b.digest.String(), Size: b.size})
 	media := b.packing.media(manifest)
