@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"sync"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -172,8 +173,8 @@ func (r *Runtime) ensureNamespace(ctx context.Context) error {
 	return nil
 }
 
-// prepare writes what comes before the generation's own object. It takes no
-// image.
+// prepare writes what comes before the generation's own object, and looks
+// ahead. It takes no image.
 func (r *Runtime) prepare(ctx context.Context, p *plan) error {
 	objects, err := p.objects()
 	if err != nil {
@@ -190,21 +191,43 @@ func (r *Runtime) prepare(ctx context.Context, p *plan) error {
 			return err
 		}
 	}
-	return nil
+	return r.survey(ctx, p)
+}
+
+// survey is how the cluster was just before a generation's object is written.
+type survey struct {
+	at         time.Time
+	generation metav1.Object // as it is there; nil: not yet
+	replicas   int32
+}
+
+// surveyAge is how old a survey may be: an image on its way to a node is
+// waited for; after one that took its time to a registry all is asked again.
+const surveyAge = time.Second
+
+func (r *Runtime) survey(ctx context.Context, p *plan) (err error) {
+	s := survey{at: time.Now()}
+	var asking sync.WaitGroup
+	asking.Go(func() { s.replicas = r.liveReplicas(ctx, p) })
+	s.generation, err = r.generationObject(ctx, p.spec.ID)
+	asking.Wait()
+	if err == nil {
+		p.survey = s
+	}
+	return err
 }
 
 // put writes the generation's object, with as many replicas as the routed one
 // has now, and what it owns.
 func (r *Runtime) put(ctx context.Context, p *plan) error {
-	var asking sync.WaitGroup
-	replicas := p.replicas
-	asking.Go(func() { replicas = r.liveReplicas(ctx, p) })
-	generation, err := r.generationObject(ctx, p.spec.ID)
-	asking.Wait()
-	if err != nil {
-		return err
+	if time.Since(p.survey.at) > surveyAge {
+		if err := r.survey(ctx, p); err != nil {
+			return err
+		}
 	}
-	p.replicas = replicas
+	generation := p.survey.generation
+	p.replicas = p.survey.replicas
+	p.survey = survey{} // what follows changes it
 	objects, err := p.objects()
 	if err != nil {
 		return err

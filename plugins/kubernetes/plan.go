@@ -19,6 +19,7 @@ type plan struct {
 	ports    []port
 	replicas int32 // to begin with
 	job      bool
+	survey   survey // the last one; zero: none
 }
 
 // port is a runtime.Port whose numbers are known.
