@@ -79,8 +79,8 @@ func (c *cache) hold() (release func()) {
 }
 
 // layer returns the blob of what is to be packed, from the cache when nothing
-// has changed since.
-func (c *cache) layer(ctx context.Context, what contents, how packing) (blob, error) {
+// has changed since. Before anything is written it calls begin.
+func (c *cache) layer(ctx context.Context, what contents, how packing, begin func()) (blob, error) {
 	key, settled := what.fingerprint(time.Now(), how)
 	c.mu.Lock()
 	b, ok := c.known[key]
@@ -88,6 +88,7 @@ func (c *cache) layer(ctx context.Context, what contents, how packing) (blob, er
 	if ok && b.touch() == nil {
 		return b, nil
 	}
+	begin()
 	b, err := c.write(ctx, what, how)
 	if err != nil || !settled {
 		return b, err

@@ -205,7 +205,7 @@ func TestChangedWhilePacked(t *testing.T) {
 			defer tree.close()
 			change(t, dir)
 			p := newPacker(t, Options{})
-			_, err = p.cache.layer(context.Background(), newContents(tree.root, p.epoch, placed(spec.Package, tree.found)), gzipped)
+			_, err = p.cache.layer(context.Background(), newContents(tree.root, p.epoch, placed(spec.Package, tree.found)), gzipped, func() {})
 			if !errors.Is(err, runtime.Unavailable) || !strings.Contains(err.Error(), "bin/api changed while it was packed") {
 				t.Errorf("err = %v", err)
 			}

@@ -74,6 +74,7 @@ type Packer struct {
 	plain       string // host and port of a registry that may go without TLS; may be empty
 	epoch       time.Time
 	packing     packing
+	begin       func() // called before a layer is written; more than once
 	cache       *cache
 	sending     *singleflight.Group
 	bases       *bases
@@ -111,7 +112,7 @@ func New(o Options) (*Packer, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Packer{o: o, epoch: epoch, cache: cache, sending: &singleflight.Group{}, keychain: authn.DefaultKeychain, backoff: patient, certs: certificateFiles}
+	p := &Packer{o: o, begin: func() {}, epoch: epoch, cache: cache, sending: &singleflight.Group{}, keychain: authn.DefaultKeychain, backoff: patient, certs: certificateFiles}
 	p.bases = newBases(cache, o.Log)
 	p.connections = newConnections()
 	if len(o.Load) > 0 { // it is containerd that takes them
@@ -149,7 +150,7 @@ func (p *Packer) Pack(ctx context.Context, spec runtime.Spec) (string, error) {
 // Publish is Pack, and tells all about it.
 func (p *Packer) Publish(ctx context.Context, spec runtime.Spec) (Summary, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	send, end, err := p.destination(ctx)
+	maker, send, end, err := p.destination(ctx)
 	if err != nil {
 		cancel()
 		return Summary{}, err
@@ -157,7 +158,7 @@ func (p *Packer) Publish(ctx context.Context, spec runtime.Spec) (Summary, error
 	defer end() // after cancel
 	defer cancel()
 	defer p.cache.hold()()
-	made, err := p.make(ctx, spec)
+	made, err := maker.make(ctx, spec)
 	if err != nil {
 		return Summary{}, fmt.Errorf("pack %s: %w", spec.ID.Label(), err)
 	}
@@ -197,17 +198,19 @@ func (p *Packer) Build(ctx context.Context, spec runtime.Spec) (Summary, error) 
 	return made.summary(), nil
 }
 
-// destination returns what brings images to where they belong, and what waits
-// for all that has begun until then.
-func (p *Packer) destination(ctx context.Context) (send func(context.Context, *product) (string, error), end func(), err error) {
+// destination returns what makes images for where they belong, and what brings
+// them there; end waits for all that has begun until then.
+func (p *Packer) destination(ctx context.Context) (maker *Packer, send func(context.Context, *product) (string, error), end func(), err error) {
 	switch {
 	case p.o.Registry != "":
-		return p.push, func() {}, nil
+		return p, p.push, func() {}, nil
 	case len(p.o.Load) > 0:
-		blobs := p.look(ctx)
-		return func(ctx context.Context, m *product) (string, error) { return p.load(ctx, m, blobs) }, func() { blobs() }, nil
+		n := &node{p: p, ctx: ctx}
+		asking := *p
+		asking.begin = n.look
+		return &asking, n.load, n.asking.Wait, nil
 	}
-	return nil, nil, nowhere()
+	return nil, nil, nil, nowhere()
 }
 
 // product is an image that was made: one for each platform, and an index of

@@ -19,16 +19,41 @@ import (
 // can pull from it: it is a name on this machine's network at most (RFC 6762).
 const loadedPrefix = "stead.local/"
 
+// node is one of containerd, for one image.
+type node struct {
+	p      *Packer
+	ctx    context.Context
+	once   sync.Once
+	asking sync.WaitGroup
+	looks  bool
+	there  map[string]bool // its blobs
+}
+
+// look asks the node what it has, while a layer is made. Where none is, the
+// image is most often there.
+func (n *node) look() {
+	n.once.Do(func() {
+		n.looks = true
+		n.asking.Go(func() { n.there = n.p.blobsThere(n.ctx) })
+	})
+}
+
+func (n *node) blobs() map[string]bool {
+	n.look()
+	n.asking.Wait()
+	return n.there
+}
+
 // load brings an image into the containerd of a node. Nothing travels when it
 // is there already, and else only the blobs that are not.
-func (p *Packer) load(ctx context.Context, m *product, blobs func() map[string]bool) (string, error) {
-	ref := m.loaded()
-	there := blobs()
-	if there[m.digest.String()] { // what is listed may still be another name for it
+func (n *node) load(ctx context.Context, m *product) (string, error) {
+	p, ref := n.p, m.loaded()
+	if !n.looks || n.blobs()[m.digest.String()] { // a blob may still have another name
 		if images, err := p.images(ctx); err != nil || slices.Contains(images, ref) {
 			return ref, err
 		}
 	}
+	there := n.blobs()
 	step := m.isStep(there)
 	said, err := p.importImage(ctx, m, ref, there, step)
 	if err != nil && ctx.Err() == nil {
@@ -50,18 +75,6 @@ func (p *Packer) load(ctx context.Context, m *product, blobs func() map[string]b
 }
 
 func (p *Packer) command() string { return strings.Join(p.o.Load, " ") }
-
-// look asks the node what it has, while the image is made; the function that is
-// returned waits for the answer.
-func (p *Packer) look(ctx context.Context) (blobs func() map[string]bool) {
-	var there map[string]bool
-	var asking sync.WaitGroup
-	asking.Go(func() { there = p.blobsThere(ctx) })
-	return func() map[string]bool {
-		asking.Wait()
-		return there
-	}
-}
 
 func (p *Packer) images(ctx context.Context) ([]string, error) {
 	out, err := p.ctr(ctx, nil, "images", "ls", "-q")

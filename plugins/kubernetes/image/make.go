@@ -215,7 +215,7 @@ func (p *Packer) stack(ctx context.Context, img v1.Image, out *platformImage, wh
 	if err != nil {
 		return nil, err
 	}
-	b, err := p.cache.layer(ctx, from, p.packing.within(manifest))
+	b, err := p.cache.layer(ctx, from, p.packing.within(manifest), p.begin)
 	if err != nil {
 		return nil, err
 	}
