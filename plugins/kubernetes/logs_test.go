@@ -334,12 +334,14 @@ func TestRunsNobodyCouldReadAreTold(t *testing.T) {
 	for i := 1; i <= 3; i++ {
 		k.restart("a", fmt.Sprint("a#", i))
 	}
-	k.write("a", 9000, "late")
 	s.set(pod.change(func(c *corev1.ContainerStatus) {
 		c.LastTerminationState.Terminated = endedAt("a#2", at(8000))
 		c.ContainerID, c.RestartCount = "a#3", 3
 	}))
-	h.wait(t, "one [stead] the output of 1 runs before this one is lost: the cluster does not keep it late")
+	const told = "one [stead] the output of 1 runs before this one is lost: the cluster does not keep it"
+	h.wait(t, told)
+	k.write("a", 9000, "late") // only now: a kubelet may show a line before the cluster tells of its run
+	h.wait(t, told+" late")
 }
 
 func TestReconnectWithoutLossOrRepeats(t *testing.T) {
