@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -92,14 +92,14 @@ func (r *Runtime) accept(ctx context.Context, p *plan) error {
 func (r *Runtime) pack(ctx context.Context, p *plan) {
 	given := p.spec
 	given.Command = p.command
-	var prepared error
-	var preparing sync.WaitGroup
-	preparing.Go(func() { prepared = r.persevere(ctx, p, r.prepare) })
-	reference, err := r.options.Packer.Pack(ctx, given)
-	preparing.Wait()
-	if err == nil {
-		err = prepared
-	}
+	reference := ""
+	g, both := errgroup.WithContext(ctx) // one that cannot be done ends the other
+	g.Go(func() error { return r.persevere(both, p, r.prepare) })
+	g.Go(func() (err error) {
+		reference, err = r.options.Packer.Pack(both, given)
+		return err
+	})
+	err := g.Wait()
 	if err == nil {
 		p.image = reference
 		err = r.persevere(ctx, p, r.put)
@@ -109,12 +109,17 @@ func (r *Runtime) pack(ctx context.Context, p *plan) {
 
 // persevere does one step of a plan, again and again while the cluster is away.
 func (r *Runtime) persevere(ctx context.Context, p *plan, step func(context.Context, *plan) error) error {
+	told := false
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		err := step(ctx, p)
+		if told && err == nil {
+			r.ledger.troubled(p.spec.ID, "")
+		}
 		if runtime.Class(err) != runtime.Unavailable || !r.pause(ctx, wait) {
 			return err
 		}
 		r.ledger.troubled(p.spec.ID, err.Error())
+		told = true
 	}
 }
 

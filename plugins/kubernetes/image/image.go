@@ -26,7 +26,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"golang.org/x/sync/singleflight"
 
 	"github.com/stead-dev/stead/runtime"
 )
@@ -76,7 +75,7 @@ type Packer struct {
 	packing     packing
 	begin       func() // called before a layer is written; more than once
 	cache       *cache
-	sending     *singleflight.Group
+	sending     *deliveries
 	bases       *bases
 	keychain    authn.Keychain
 	backoff     remote.Backoff
@@ -112,7 +111,7 @@ func New(o Options) (*Packer, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Packer{o: o, begin: func() {}, epoch: epoch, cache: cache, sending: &singleflight.Group{}, keychain: authn.DefaultKeychain, backoff: patient, certs: certificateFiles}
+	p := &Packer{o: o, begin: func() {}, epoch: epoch, cache: cache, sending: &deliveries{under: map[string]*delivery{}}, keychain: authn.DefaultKeychain, backoff: patient, certs: certificateFiles}
 	p.bases = newBases(cache, o.Log)
 	p.connections = newConnections()
 	if len(o.Load) > 0 { // it is containerd that takes them
@@ -167,24 +166,6 @@ func (p *Packer) Publish(ctx context.Context, spec runtime.Spec) (Summary, error
 		return Summary{}, fmt.Errorf("deliver the image of %s: %w", spec.ID.Label(), err)
 	}
 	return s, nil
-}
-
-// deliver sends an image, unless that very one is being sent for another call:
-// then it waits for that.
-func (p *Packer) deliver(ctx context.Context, m *product, send func(context.Context, *product) (string, error)) (string, error) {
-	for {
-		mine := false
-		sent, err, _ := p.sending.Do(repository(m.id)+"@"+m.digest.String(), func() (any, error) {
-			mine = true
-			return send(ctx, m)
-		})
-		if err == nil {
-			return sent.(string), nil
-		}
-		if mine || ctx.Err() != nil {
-			return "", err
-		} // else it may be that call that was given up
-	}
 }
 
 // Build makes the image of spec, and nothing else: there is no Reference in

@@ -256,6 +256,11 @@ func TestSentOnce(t *testing.T) {
 				}
 			})
 		}
+		impatient, end := context.WithTimeout(t.Context(), time.Second)
+		defer end()
+		if _, err := p.deliver(impatient, m, send); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("who waits for another call is held: %v", err)
+		}
 		synctest.Wait()
 		if sent != 1 {
 			t.Errorf("sent %d times at once", sent)
