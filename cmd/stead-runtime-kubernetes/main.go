@@ -32,7 +32,7 @@ func main() {
 	flag.StringVar(&o.project, "project", "", "project that is served")
 	flag.StringVar(&o.environment, "environment", "", "environment of it that is served")
 	flag.StringVar(&o.image.Registry, "registry", "", "what images are pushed below: registry.example.dev/team")
-	flag.StringVar(&o.load, "load", "", "instead: the command that is ctr for a single machine's containerd, as in \"ctr -n k8s.io\"")
+	flag.StringVar(&o.load, "load", "", "instead, for a single machine: its containerd's socket, as in unix:///run/containerd/containerd.sock, or the command that is ctr for it, as in \"sudo ctr -n k8s.io\"")
 	flag.StringVar(&o.image.Cache, "cache", "", "absolute directory for layers and base images")
 	show := flag.Bool("version", false, "print the version and end")
 	flag.Parse()
@@ -65,7 +65,12 @@ func run(o options, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	o.image.Load, o.image.Log, o.image.Platforms = strings.Fields(o.load), log, kubernetes.Platforms(client)
+	o.image.Log, o.image.Platforms = log, kubernetes.Platforms(client)
+	if strings.HasPrefix(o.load, "unix:") {
+		o.image.Containerd = o.load
+	} else {
+		o.image.Load = strings.Fields(o.load)
+	}
 	images, err := image.New(o.image)
 	if err != nil {
 		return err

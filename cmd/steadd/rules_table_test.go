@@ -78,9 +78,11 @@ func rules() []rule {
 		{packages: []string{"runtime/journal"}, may: []string{"runtime"}, never: join(cloud, small, local)},
 		{packages: []string{"plugins/process/..."}, may: []string{"runtime", "runtime/journal", "runtime/logs", "runtime/sockets", "self/..."}, never: join(cloud, small, local)},
 		{packages: []string{"plugins/kubernetes/cluster"}, may: nil, never: join(cloud, small, local)},
+		{packages: []string{"plugins/kubernetes/image"}, may: []string{"runtime"}, never: in(
+			"files to images, and those to where a cluster finds them: containerd's own API is gRPC, the contract's is not", goPlugin, bbolt, connect, cobra, "k8s.io")},
 		{packages: []string{"plugins/kubernetes/suite/..."}, may: []string{"runtime", "runtime/conformance", "plugins/kubernetes", "plugins/kubernetes/cluster"}, never: in("for tests alone", bbolt, connect, cobra)},
-		{packages: []string{"plugins/kubernetes/..."}, may: []string{"runtime", "runtime/journal", "self/..."}, never: join(local,
-			in("the cluster keeps all that there is to know", bbolt, connect, cobra))},
+		{packages: []string{"plugins/kubernetes/..."}, may: []string{"runtime", "runtime/journal", "self/..."}, never: in(
+			"the cluster keeps all that there is to know, and the contract's carrier is runtime/plugin", goPlugin, bbolt, connect, cobra)},
 		{packages: []string{"plugins/*/..."}, may: []string{"runtime", "self/..."}, never: join(small, local)},
 
 		{packages: []string{"daemon"}, may: []string{"supervisor", "runtime"}, never: join(cloud,
@@ -120,7 +122,7 @@ func rules() []rule {
 func backends() []string {
 	return []string{
 		"k8s.io", "sigs.k8s.io", "go.etcd.io/etcd", "github.com/nats-io", "github.com/jackc/pgx", "github.com/cockroachdb",
-		images, "github.com/aws", "cloud.google.com", "github.com/docker", "helm.sh",
+		images, "github.com/containerd", "github.com/aws", "cloud.google.com", "github.com/docker", "helm.sh",
 	}
 }
 

@@ -18,7 +18,7 @@ type Target struct {
 	Context    string   // of the kubeconfig; empty: its current one
 	Namespace  string   // a DNS label
 	Registry   string   // where images are pushed to; empty: nowhere
-	Load       string   // in the stead of Registry, for a cluster of one machine: how ctr is called for its containerd
+	Load       string   // in the stead of Registry, for a cluster of one machine: its containerd's socket (unix:///…), or how ctr is called for it
 	Platforms  []string // "linux/arm64"; empty: linux on this machine's architecture
 	Watch      bool     // saves reload what runs there
 }
@@ -81,6 +81,9 @@ func (d *document) environment(f field, project string) environment {
 			*into, _ = d.value(f.value, key)
 		}
 	}
+	if f, ok := e.keys["load"]; ok {
+		d.socket(f.value, e.Load)
+	}
 	if f, ok := e.keys["kubeconfig"]; ok {
 		e.Kubeconfig = d.path(f.value, "kubeconfig")
 		if strings.HasPrefix(f.value.Value, "~") {
@@ -104,6 +107,17 @@ func (d *document) environment(f field, project string) environment {
 		d.fields(f.value, "services")
 	}
 	return e
+}
+
+// socket refuses what is meant to be the address of a containerd, and is not.
+func (d *document) socket(n *yaml.Node, load string) {
+	path, scheme := strings.CutPrefix(load, "unix:")
+	switch {
+	case scheme && !strings.HasPrefix(path, "///"):
+		d.wrong(n, "write it like unix:///run/containerd/containerd.sock", "load %q is not the address of a socket", load)
+	case strings.HasPrefix(load, "/") && strings.HasSuffix(load, ".sock"):
+		d.wrong(n, "write unix://"+load, "load %q is not a command", load)
+	}
 }
 
 func (d *document) platforms(n *yaml.Node) []string {

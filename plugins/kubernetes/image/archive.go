@@ -41,13 +41,9 @@ func (m *product) writeArchive(ctx context.Context, w io.Writer, ref string, the
 	if err != nil {
 		return err
 	}
-	media := types.OCIManifestSchema1
-	if typed, ok := m.whole.(interface {
-		MediaType() (types.MediaType, error)
-	}); ok {
-		if media, err = typed.MediaType(); err != nil {
-			return err
-		}
+	media, err := m.whole.MediaType()
+	if err != nil {
+		return err
 	}
 	index, err := json.Marshal(v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{{
 		MediaType: media, Digest: m.digest, Size: int64(len(raw)), Annotations: map[string]string{nameAnnotation: ref},

@@ -21,11 +21,13 @@ import (
 // what is known of files that were packed before.
 //
 //	layers/HEX       a compressed layer
+//	made/HEX         what it was made from: its other digest
 //	bases/HEX/       a base image, as an OCI layout
 //	refs/HASH        the digest that a base's name meant last
 //
-// What is in it came there by rename. A layer is believed only by the process
-// that wrote it; a base is written through to the disk, as it is for long.
+// What is in it came there by rename. A layer of a process before us is believed
+// once it was read and has its digest; a base is written through to the disk, as
+// it is for long.
 type cache struct {
 	dir   string
 	limit int64
@@ -33,6 +35,9 @@ type cache struct {
 	mu    sync.Mutex
 	held  int             // calls that need what is in it
 	known map[string]blob // by fingerprint of the files
+	met   map[string]bool // places of which something was packed
+
+	before map[string]blob // of processes before us, by content; not written
 }
 
 // maxKnown bounds what is remembered of layers. They are some 300 bytes each.
@@ -42,12 +47,13 @@ func openCache(dir string, limit int64) (*cache, error) {
 	if !filepath.IsAbs(dir) {
 		return nil, fmt.Errorf("images: the cache directory %q is not absolute: %w", dir, runtime.Invalid)
 	}
-	for _, part := range []string{"layers", "bases", "refs"} {
+	for _, part := range []string{"layers", "made", "bases", "refs"} {
 		if err := os.MkdirAll(filepath.Join(dir, part), 0o700); err != nil {
 			return nil, fmt.Errorf("make the cache of images: %w", err)
 		}
 	}
-	c := &cache{dir: dir, limit: limit, known: map[string]blob{}}
+	c := &cache{dir: dir, limit: limit, known: map[string]blob{}, met: map[string]bool{}, before: map[string]blob{}}
+	c.remember()
 	return c, c.sweep()
 }
 
@@ -89,17 +95,27 @@ func (c *cache) layer(ctx context.Context, what contents, how packing, begin fun
 		return b, nil
 	}
 	begin()
-	b, err := c.write(ctx, what, how)
-	if err != nil || !settled {
-		return b, err
+	b, ok = c.recall(ctx, what, how)
+	if !ok {
+		var err error
+		if b, err = c.write(ctx, what, how); err != nil {
+			return b, err
+		}
 	}
+	if settled {
+		c.know(key, b)
+	}
+	return b, nil
+}
+
+func (c *cache) know(key string, b blob) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.known) >= maxKnown {
 		clear(c.known) // what is still in use comes back
+		clear(c.met)
 	}
 	c.known[key] = b
-	return b, nil
 }
 
 // touch says that the blob is in use, and fails when it is gone.
@@ -133,7 +149,7 @@ func (c *cache) write(ctx context.Context, what contents, how packing) (b blob, 
 	if err = os.Rename(f.Name(), b.file); err != nil {
 		return blob{}, fmt.Errorf("keep a layer: %w", err)
 	}
-	return b, nil
+	return b, c.note(b)
 }
 
 // settling is the time within which two writes to a file may have the same
@@ -158,6 +174,18 @@ func (c contents) fingerprint(now time.Time, how packing) (key string, settled b
 		}
 	}
 	return string(sum.Sum(nil)), settled
+}
+
+// place is where what is to be packed lies, whatever that is now.
+func (c contents) place() string {
+	sum := sha256.New()
+	for _, e := range c.entries {
+		fmt.Fprintf(sum, "%q %q\n", e.name, e.source)
+	}
+	if c.root != nil {
+		fmt.Fprintln(sum, c.root.Name())
+	}
+	return string(sum.Sum(nil))
 }
 
 // held by nobody: prune removes what was not used for longest.
@@ -188,6 +216,7 @@ func (c *cache) prune() {
 		}
 		if os.RemoveAll(i.path) == nil {
 			total -= i.size
+			_ = os.Remove(filepath.Join(c.dir, "made", filepath.Base(i.path))) // a layer's; a base has none
 		}
 	}
 }

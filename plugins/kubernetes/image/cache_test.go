@@ -2,7 +2,9 @@ package image
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -80,6 +82,63 @@ func TestUnchangedLayerIsNotRead(t *testing.T) {
 		if info.Size() <= 1 {
 			t.Errorf("layer %s is still damaged", info.Name())
 		}
+	}
+}
+
+// TestLayersOutliveTheProcess: a program that a build has written anew, with
+// the same content, is not packed again by the next process, unless the layer
+// is damaged.
+func TestLayersOutliveTheProcess(t *testing.T) {
+	dir, cache := project(t), t.TempDir()
+	first := makeImage(t, newPacker(t, Options{Cache: cache}), specOf(dir))
+	program := mustRead(t, filepath.Join(dir, "bin/api"))
+	for _, damaged := range []bool{false, true} {
+		if err := os.Remove(filepath.Join(dir, "bin/api")); err != nil {
+			t.Fatal(err)
+		}
+		write(t, dir, "bin/api", program, 0o755)
+		before := layersIn(t, newPacker(t, Options{Cache: cache}))
+		for _, info := range before {
+			if at := filepath.Join(cache, "layers", info.Name()); damaged { // by a power cut: the length is right
+				write(t, filepath.Dir(at), info.Name(), make([]byte, info.Size()), 0o600)
+			}
+		}
+		p := newPacker(t, Options{Cache: cache})
+		if again := makeImage(t, p, specOf(dir)); again.digest != first.digest {
+			t.Errorf("damaged %v: digest %s, was %s", damaged, again.digest, first.digest)
+		}
+		for i, info := range layersIn(t, p) {
+			if os.SameFile(before[i], info) == damaged {
+				t.Errorf("damaged %v: layer %s: written again %v", damaged, info.Name(), !damaged)
+			}
+			if sum := fmt.Sprintf("%x", sha256.Sum256(mustRead(t, filepath.Join(cache, "layers", info.Name())))); sum != info.Name() {
+				t.Errorf("damaged %v: layer %s has %s", damaged, info.Name(), sum)
+			}
+		}
+	}
+}
+
+// TestNotesAreBelieved only where they can be read, and where the layer is.
+func TestNotesAreBelieved(t *testing.T) {
+	dir, cache := project(t), t.TempDir()
+	first := makeImage(t, newPacker(t, Options{Cache: cache}), specOf(dir))
+	notes, err := filepath.Glob(filepath.Join(cache, "made", "*"))
+	if err != nil || len(notes) != 3 {
+		t.Fatalf("%d notes, %v", len(notes), err)
+	}
+	for _, text := range []string{"", "{", `{"diff":"x"}`, `{"size":-1}`} {
+		for _, note := range notes {
+			write(t, filepath.Dir(note), filepath.Base(note), []byte(text), 0o600)
+		}
+		if again := makeImage(t, newPacker(t, Options{Cache: cache}), specOf(dir)); again.digest != first.digest {
+			t.Errorf("note %q: digest %s, was %s", text, again.digest, first.digest)
+		}
+	}
+	p := newPacker(t, Options{Cache: cache, Limit: 1})
+	makeImage(t, p, specOf(dir))
+	p.cache.hold()() // the last one prunes
+	if left, _ := filepath.Glob(filepath.Join(cache, "made", "*")); len(left) != 0 {
+		t.Errorf("notes of layers that are gone: %q", left)
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	goruntime "runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -16,10 +15,10 @@ import (
 	"github.com/stead-dev/stead/runtime"
 )
 
-// containerd starts one of its own, with nothing of Kubernetes in it, and
-// returns ctr for it. It needs no cluster: what a node does with images it does
-// here.
-func containerd(t *testing.T) []string {
+// startContainerd starts one of its own, with nothing of Kubernetes in it, and
+// returns ctr for it, and its address. It needs no cluster: what a node does
+// with images it does here.
+func startContainerd(t *testing.T) (ctr []string, address string) {
 	t.Helper()
 	for _, name := range []string{"containerd", "ctr"} {
 		if _, err := exec.LookPath(name); err != nil {
@@ -50,13 +49,13 @@ func containerd(t *testing.T) []string {
 		}
 	})
 	t.Setenv("CONTAINERD_SNAPSHOTTER", "native") // works on any file system
-	ctr := []string{"ctr", "--address", dir + "/sock", "--namespace", "k8s.io"}
+	ctr = []string{"ctr", "--address", dir + "/sock", "--namespace", "k8s.io"}
 	for deadline := time.Now().Add(30 * time.Second); exec.Command(ctr[0], append(ctr[1:], "version")...).Run() != nil; time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("containerd does not answer")
 		}
 	}
-	return ctr
+	return ctr, "unix://" + dir + "/sock"
 }
 
 func run(t *testing.T, argv []string, more ...string) string {
@@ -84,60 +83,91 @@ func here(t *testing.T) runtime.Spec {
 	return spec
 }
 
-// complete fails unless the node has all of ref, and has unpacked it or not.
-func complete(t *testing.T, ctr []string, ref string, unpacked bool) {
+// complete fails unless the node has all of ref, and has unpacked it or not;
+// empty: that does not matter.
+func complete(t *testing.T, ctr []string, ref, unpacked string) {
 	t.Helper()
 	if names := run(t, ctr, "images", "ls", "-q"); !slices.Contains(strings.Fields(names), ref) {
 		t.Errorf("%s is not among the images:\n%s", ref, names)
 	}
 	for line := range strings.Lines(run(t, ctr, "images", "check")) {
-		if f := strings.Fields(line); f[0] == ref && (f[3] != "complete" || f[len(f)-1] != strconv.FormatBool(unpacked)) {
+		if f := strings.Fields(line); f[0] == ref && (f[3] != "complete" || unpacked != "" && f[len(f)-1] != unpacked) {
 			t.Errorf("the image is not whole: %s", line)
 		}
 	}
 }
 
 func TestContainerd(t *testing.T) {
-	ctr := containerd(t)
-	spec := here(t)
-	t.Run("load", func(t *testing.T) {
-		var log strings.Builder
-		p := newPacker(t, Options{Load: ctr, Log: slog.New(slog.NewTextHandler(&log, nil))})
-		complete(t, ctr, publish(t, p, spec).Reference, true)
-		m := machines()[goruntime.GOARCH]
-		write(t, spec.Dir, "bin/api", executable(m.id, m.order, false, "two"), 0o755)
-		// The node has the layers below, so they are not in what it is given.
-		second := publish(t, p, spec)
-		complete(t, ctr, second.Reference, false) // whoever makes a container does that
-		if log.Len() > 0 {
-			t.Errorf("the node did not take the layers that it lacked alone: %s", log.String())
-		}
-		mounted := filepath.Join(t.TempDir(), "image")
-		if err := os.Mkdir(mounted, 0o700); err != nil {
-			t.Fatal(err)
-		}
-		run(t, ctr, "images", "mount", "--snapshotter", "native", second.Reference, mounted)
-		defer run(t, ctr, "images", "unmount", "--rm", mounted)
-		if text := mustRead(t, filepath.Join(mounted, "app/bin/api")); !strings.HasSuffix(string(text), "two") {
-			t.Error("the image has the old program")
-		}
-		if info, err := os.Stat(filepath.Join(mounted, "tmp")); err != nil || info.Mode() != os.ModeDir|os.ModeSticky|0o777 {
-			t.Errorf("/tmp: %v, %v", info, err)
-		}
-	})
-	t.Run("index", func(t *testing.T) {
-		write(t, spec.Dir, "bin/api.linux-amd64", amd64("both"), 0o755)
-		write(t, spec.Dir, "bin/api.linux-arm64", arm64("both"), 0o755)
-		both := spec
-		both.Package = &runtime.Package{Files: spec.Package.Files, Root: "/app", Platforms: []string{"linux/amd64", "linux/arm64"}}
-		complete(t, ctr, publish(t, newPacker(t, Options{Load: ctr}), both).Reference, true)
-	})
+	ctr, address := startContainerd(t)
+	t.Run("command", func(t *testing.T) { testNode(t, ctr, Options{Load: ctr}) })
+	t.Run("socket", func(t *testing.T) { testNode(t, ctr, Options{Containerd: address}) })
 	t.Run("pull", func(t *testing.T) {
 		r := newRegistry(t)
-		ref := publish(t, newPacker(t, Options{Registry: r.address}), spec).Reference
+		ref := publish(t, newPacker(t, Options{Registry: r.address}), here(t)).Reference
 		run(t, ctr, "images", "pull", "--plain-http", ref)
-		complete(t, ctr, ref, true)
+		complete(t, ctr, ref, "true")
 	})
+}
+
+// testNode brings images into a containerd that stays.
+func testNode(t *testing.T, ctr []string, o Options) {
+	spec := here(t)
+	m := machines()[goruntime.GOARCH]
+	program := func(name, text string) {
+		write(t, spec.Dir, name, executable(m.id, m.order, false, t.Name()+text), 0o755)
+	}
+	unpacked := "true"
+	if o.Containerd != "" { // it is left to whoever makes a container
+		unpacked = "false"
+	}
+	var log strings.Builder
+	o.Log = slog.New(slog.NewTextHandler(&log, nil))
+	p := newPacker(t, o)
+	program("bin/api", "one")
+	first := publish(t, p, spec).Reference
+	complete(t, ctr, first, unpacked)
+	// The node has the layers below, so they are not in what it is given.
+	program("bin/api", "two")
+	second := publish(t, p, spec).Reference
+	complete(t, ctr, second, "false")
+	if log.Len() > 0 {
+		t.Errorf("the node did not take the layers that it lacked alone: %s", log.String())
+	}
+	if again := publish(t, p, spec).Reference; again != second {
+		t.Errorf("the same image has another name: %s, %s", again, second)
+	}
+	both := spec
+	both.Package = &runtime.Package{Files: spec.Package.Files, Root: "/app", Platforms: []string{"linux/amd64", "linux/arm64"}}
+	write(t, spec.Dir, "bin/api.linux-amd64", amd64(t.Name()), 0o755)
+	write(t, spec.Dir, "bin/api.linux-arm64", arm64(t.Name()), 0o755)
+	index := publish(t, p, both).Reference
+	complete(t, ctr, index, unpacked)
+
+	// What no image needs goes away, and nothing else does.
+	if leases := strings.TrimSpace(run(t, ctr, "leases", "ls", "-q")); leases != "" {
+		t.Errorf("leases are left: %s", leases)
+	}
+	before := strings.Fields(run(t, ctr, "content", "ls", "-q"))
+	run(t, ctr, "images", "rm", "--sync", first)
+	complete(t, ctr, second, "")
+	complete(t, ctr, index, "")
+	after := strings.Fields(run(t, ctr, "content", "ls", "-q"))
+	if len(after) != len(before)-3 {
+		t.Errorf("%d blobs are left of %d: want the manifest, the configuration and the program of the first gone", len(after), len(before))
+	}
+
+	mounted := filepath.Join(t.TempDir(), "image")
+	if err := os.Mkdir(mounted, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	run(t, ctr, "images", "mount", "--snapshotter", "native", second, mounted)
+	defer run(t, ctr, "images", "unmount", "--rm", mounted)
+	if text := mustRead(t, filepath.Join(mounted, "app/bin/api")); !strings.HasSuffix(string(text), "two") {
+		t.Error("the image has the old program")
+	}
+	if info, err := os.Stat(filepath.Join(mounted, "tmp")); err != nil || info.Mode() != os.ModeDir|os.ModeSticky|0o777 {
+		t.Errorf("/tmp: %v, %v", info, err)
+	}
 }
 
 func mustRead(t *testing.T, name string) []byte {

@@ -26,6 +26,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/stead-dev/stead/runtime"
 )
@@ -44,6 +45,11 @@ type Options struct {
 	// k8s.io", "ssh node sudo k3s ctr -n k8s.io". It is run as it is, with
 	// "images import -" and the like behind it.
 	Load []string
+
+	// Containerd is, in the stead of both, the address of the socket of such a
+	// cluster's containerd on this machine, as in
+	// unix:///run/containerd/containerd.sock. Most often only root may use it.
+	Containerd string
 
 	// Cache is a directory for layers and base images, and Limit the bytes in
 	// it once nobody packs any more; 0: 2 GiB.
@@ -76,6 +82,7 @@ type Packer struct {
 	begin       func() // called before a layer is written; more than once
 	cache       *cache
 	sending     *deliveries
+	containerd  *containerd // nil: Options name none
 	bases       *bases
 	keychain    authn.Keychain
 	backoff     remote.Backoff
@@ -90,8 +97,8 @@ const defaultLimit = 2 << 30
 // New returns a Packer. SOURCE_DATE_EPOCH, when it is set, is the time of all
 // files in the images, else it is that of 1970 (reproducible-builds.org).
 func New(o Options) (*Packer, error) {
-	if o.Registry != "" && len(o.Load) > 0 {
-		return nil, runtime.WithHint(fmt.Errorf("images: there is a registry and a command to load them: %w", runtime.Invalid),
+	if o.Registry != "" && (len(o.Load) > 0 || o.Containerd != "") {
+		return nil, runtime.WithHint(fmt.Errorf("images: there is a registry, and a containerd to load them into: %w", runtime.Invalid),
 			"use one of --registry and --load")
 	}
 	if o.Limit <= 0 {
@@ -114,7 +121,12 @@ func New(o Options) (*Packer, error) {
 	p := &Packer{o: o, begin: func() {}, epoch: epoch, cache: cache, sending: &deliveries{under: map[string]*delivery{}}, keychain: authn.DefaultKeychain, backoff: patient, certs: certificateFiles}
 	p.bases = newBases(cache, o.Log)
 	p.connections = newConnections()
-	if len(o.Load) > 0 { // it is containerd that takes them
+	if o.Containerd != "" {
+		if p.containerd, err = newContainerd(o.Containerd); err != nil {
+			return nil, err
+		}
+	}
+	if p.containerd != nil || len(o.Load) > 0 {
 		p.packing = zstdded
 	}
 	if rest, ok := strings.CutPrefix(o.Registry, "http://"); ok {
@@ -125,7 +137,12 @@ func New(o Options) (*Packer, error) {
 }
 
 // Close ends connections that are kept for the next image.
-func (p *Packer) Close() { p.connections.CloseIdleConnections() }
+func (p *Packer) Close() {
+	p.connections.CloseIdleConnections()
+	if p.containerd != nil {
+		_ = p.containerd.conn.Close()
+	}
+}
 
 func sourceDate(text string) (time.Time, error) {
 	if text == "" {
@@ -185,6 +202,8 @@ func (p *Packer) destination(ctx context.Context) (maker *Packer, send func(cont
 	switch {
 	case p.o.Registry != "":
 		return p, p.push, func() {}, nil
+	case p.containerd != nil:
+		return p, p.containerd.load, func() {}, nil
 	case len(p.o.Load) > 0:
 		n := &node{p: p, ctx: ctx}
 		asking := *p
@@ -208,6 +227,7 @@ type product struct {
 type artifact interface {
 	remote.Taggable
 	Digest() (v1.Hash, error)
+	MediaType() (types.MediaType, error)
 }
 
 // platformImage is the image for one platform.

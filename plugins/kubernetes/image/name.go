@@ -36,7 +36,7 @@ func (p *Packer) reference(m *product) (string, error) {
 			return "", err
 		}
 		return repo.Digest(m.digest.String()).Name(), nil
-	case len(p.o.Load) > 0:
+	case p.containerd != nil, len(p.o.Load) > 0:
 		return m.loaded(), nil
 	}
 	return "", nowhere()
@@ -45,7 +45,7 @@ func (p *Packer) reference(m *product) (string, error) {
 // nowhere is what becomes of images when there is no destination.
 func nowhere() error {
 	return runtime.WithHint(fmt.Errorf("images: nobody says where they go to: %w", runtime.Invalid),
-		"give the runtime --registry PREFIX to push them, or --load 'ctr -n k8s.io' for a cluster of one machine")
+		"give the runtime --registry PREFIX to push them, or --load unix:///run/containerd/containerd.sock for a cluster of one machine")
 }
 
 // loaded is the reference of an image that no registry has.
