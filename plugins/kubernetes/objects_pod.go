@@ -255,15 +255,23 @@ const (
 	forGood    = 10
 )
 
-// probes: until the first success a startup probe asks each second, and keeps
-// the others quiet. From then on a cluster goes on asking in any case: an
-// endpoint that does not answer has nobody to hold its callers.
+// probes: until the first success ready is asked each second. From then on a
+// cluster goes on asking in any case: an endpoint that does not answer has
+// nobody to hold its callers.
+//
+// A kubelet has one pace for that, unless a startup probe comes before, of
+// which it hears up to a second late (it waits for its next look at all pods).
+// So that is there only where another pace was asked for, where to ask is dear,
+// or to keep live quiet. What is asked more often may fail more often, for the
+// same time.
 func (p *plan) probes(c *coreac.ContainerApplyConfiguration) {
 	if ready := p.spec.Ready; ready != nil {
-		startup := p.probe(ready).WithPeriodSeconds(untilReady).WithFailureThreshold(p.patience())
-		c.WithStartupProbe(startup)
-		every := int32(seconds(cmp.Or(ready.Interval, onceReady*time.Second)))
-		c.WithReadinessProbe(p.probe(ready).WithPeriodSeconds(every).WithFailureThreshold(failures(ready)))
+		every, fails := int32(untilReady), failures(ready)*onceReady/untilReady
+		if ready.Interval > 0 || ready.Kind == runtime.ProbeExec || p.spec.Live != nil {
+			c.WithStartupProbe(p.probe(ready).WithPeriodSeconds(untilReady).WithFailureThreshold(p.patience()))
+			every, fails = int32(seconds(cmp.Or(ready.Interval, onceReady*time.Second))), failures(ready)
+		}
+		c.WithReadinessProbe(p.probe(ready).WithPeriodSeconds(every).WithFailureThreshold(fails))
 	}
 	if live := p.spec.Live; live != nil {
 		every := int32(seconds(cmp.Or(live.Interval, forGood*time.Second)))
