@@ -1,7 +1,6 @@
 package image
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -11,7 +10,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -19,7 +17,6 @@ import (
 	"github.com/containerd/containerd/api/services/images/v1"
 	"github.com/containerd/containerd/api/services/leases/v1"
 	"github.com/containerd/containerd/api/types"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -70,6 +67,9 @@ func newContainerd(address string) (*containerd, error) {
 // that has died.
 const leaseTime = time.Hour
 
+// endLease is how long its end is waited for, once nobody waits for the image.
+const endLease = 2 * time.Second
+
 // maxUploads is how many blobs travel side by side. Each ends with a write
 // through to the node's disk.
 const maxUploads = 4
@@ -96,6 +96,10 @@ func (c *containerd) load(ctx context.Context, m *product) (string, error) {
 // put sends what the node lacks. Until the image names the blobs a lease keeps
 // the node from throwing them away.
 func (c *containerd) put(ctx context.Context, m *product, ref string) error {
+	contents, manifests, err := m.parts()
+	if err != nil {
+		return err
+	}
 	lease := &leases.CreateRequest{ID: "stead-" + rand.Text(), Labels: map[string]string{
 		"containerd.io/gc.expire": time.Now().Add(leaseTime).UTC().Format(time.RFC3339),
 	}}
@@ -103,128 +107,71 @@ func (c *containerd) put(ctx context.Context, m *product, ref string) error {
 		return err
 	}
 	defer func() { // what it kept is named now, or is to go
-		_, _ = c.leases.Delete(context.WithoutCancel(ctx), &leases.DeleteRequest{ID: lease.ID})
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endLease)
+		defer cancel()
+		_, _ = c.leases.Delete(ctx, &leases.DeleteRequest{ID: lease.ID})
 	}()
 	leased := metadata.AppendToOutgoingContext(ctx, "containerd-lease", lease.ID)
-	for _, img := range m.images {
-		if err := c.putImage(leased, img); err != nil {
-			return err
-		}
-	}
-	target, err := describe(m.whole)
-	if err != nil {
+	if err := c.putAll(leased, contents, manifests); err != nil {
 		return err
 	}
-	if len(m.images) > 1 {
-		if err := c.putManifest(leased, m.whole, gcLabels("m", m.manifests())); err != nil {
-			return err
-		}
-	}
-	_, err = c.images.Create(leased, &images.CreateImageRequest{Image: &images.Image{Name: ref, Target: target}})
+	whole := manifests[len(manifests)-1]
+	_, err = c.images.Create(leased, &images.CreateImageRequest{Image: &images.Image{Name: ref, Target: &types.Descriptor{
+		MediaType: string(whole.MediaType), Digest: whole.Digest.String(), Size: whole.Size,
+	}}})
 	if status.Code(err) == codes.AlreadyExists { // its name has its digest
 		return nil
 	}
 	return err
 }
 
-// putImage sends the layers and the configuration of one platform, and then
-// its manifest.
-func (c *containerd) putImage(ctx context.Context, img platformImage) error {
-	layers, err := img.Layers()
-	if err != nil {
-		return err
-	}
-	config, err := img.RawConfigFile()
-	if err != nil {
-		return err
-	}
-	name, err := img.ConfigName()
-	if err != nil {
-		return err
-	}
-	var digests []v1.Hash
+// putAll sends what manifests name before them.
+func (c *containerd) putAll(ctx context.Context, contents, manifests []part) error {
 	side, sideCtx := errgroup.WithContext(ctx)
 	side.SetLimit(maxUploads)
-	side.Go(func() error { return c.putBlob(sideCtx, name, bytes.NewReader(config), int64(len(config)), nil) })
-	for _, l := range layers {
-		digest, err := l.Digest()
-		if err != nil {
-			return errors.Join(err, side.Wait())
-		}
-		digests = append(digests, digest)
-		side.Go(func() error { return c.putLayer(sideCtx, l) })
+	for _, one := range contents {
+		side.Go(func() error { return c.putPart(sideCtx, one) })
 	}
 	if err := side.Wait(); err != nil {
 		return err
 	}
-	labels := gcLabels("l", digests)
-	labels["containerd.io/gc.ref.content.config"] = name.String()
-	return c.putManifest(ctx, img.Image, labels)
-}
-
-// gcLabels say that a blob needs others: what nothing needs is thrown away
-// (containerd, docs/garbage-collection.md).
-func gcLabels(kind string, digests []v1.Hash) map[string]string {
-	labels := map[string]string{}
-	for i, digest := range digests {
-		labels["containerd.io/gc.ref.content."+kind+"."+strconv.Itoa(i)] = digest.String()
+	for _, one := range manifests {
+		if err := c.putPart(ctx, one); err != nil {
+			return err
+		}
 	}
-	return labels
-}
-
-func (c *containerd) putLayer(ctx context.Context, l v1.Layer) error {
-	digest, err := l.Digest()
-	if err != nil {
-		return err
-	}
-	size, err := l.Size()
-	if err != nil {
-		return err
-	}
-	from, err := l.Compressed()
-	if err != nil {
-		return fmt.Errorf("open layer %s: %w", digest, err)
-	}
-	defer from.Close()
-	return c.putBlob(ctx, digest, from, size, nil)
-}
-
-func (c *containerd) putManifest(ctx context.Context, of artifact, labels map[string]string) error {
-	raw, err := of.RawManifest()
-	if err != nil {
-		return err
-	}
-	digest, err := of.Digest()
-	if err != nil {
-		return err
-	}
-	return c.putBlob(ctx, digest, bytes.NewReader(raw), int64(len(raw)), labels)
+	return nil
 }
 
 // uploadPiece is how much of a blob is sent at once: containerd takes 16 MiB at most.
 const uploadPiece = 256 << 10
 
-// putBlob sends a blob, unless it is there: then it comes under the lease all
+// putPart sends a blob, unless it is there: then it comes under the lease all
 // the same.
-func (c *containerd) putBlob(ctx context.Context, digest v1.Hash, from io.Reader, size int64, labels map[string]string) error {
+func (c *containerd) putPart(ctx context.Context, p part) error {
+	from, err := p.open()
+	if err != nil {
+		return err
+	}
+	defer from.Close()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // ends the stream, and with it a reader of answers
 	to, err := c.content.Write(ctx)
 	if err != nil {
 		return err
 	}
-	req := &content.WriteContentRequest{Action: content.WriteAction_WRITE, Ref: "stead-" + rand.Text(), Total: size, Expected: digest.String()}
+	req := &content.WriteContentRequest{Action: content.WriteAction_WRITE, Ref: "stead-" + rand.Text(), Total: p.Size, Expected: p.Digest.String()}
 	answers := make(chan error, 1)
 	go func() { answers <- committed(to) }() // ends with the stream
-	buffer := make([]byte, min(size, uploadPiece))
+	buffer := make([]byte, min(p.Size, uploadPiece))
 	for req.Action != content.WriteAction_COMMIT {
 		n, err := io.ReadFull(from, buffer)
 		if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
-			return fmt.Errorf("read blob %s: %w", digest, err)
+			return fmt.Errorf("read blob %s: %w", p.Digest, err)
 		}
 		req.Data = buffer[:n]
-		if req.Offset+int64(n) == size {
-			req.Action, req.Labels = content.WriteAction_COMMIT, labels
+		if req.Offset+int64(n) == p.Size {
+			req.Action, req.Labels = content.WriteAction_COMMIT, p.labels()
 		}
 		if to.Send(req) != nil {
 			break // the answer has the reason
@@ -249,30 +196,14 @@ func committed(to content.Content_WriteClient) error {
 	}
 }
 
-// manifests are the digests of those that an index lists.
-func (m *product) manifests() []v1.Hash {
-	var digests []v1.Hash
-	for _, img := range m.images {
-		digests = append(digests, img.digest)
+// labels say what the blob needs: what nothing needs is thrown away
+// (containerd, docs/garbage-collection.md).
+func (p part) labels() map[string]string {
+	labels := map[string]string{}
+	for as, digest := range p.holds {
+		labels["containerd.io/gc.ref.content."+as] = digest.String()
 	}
-	return digests
-}
-
-// describe is what an image's name stands for.
-func describe(a artifact) (*types.Descriptor, error) {
-	raw, err := a.RawManifest()
-	if err != nil {
-		return nil, err
-	}
-	digest, err := a.Digest()
-	if err != nil {
-		return nil, err
-	}
-	media, err := a.MediaType()
-	if err != nil {
-		return nil, err
-	}
-	return &types.Descriptor{MediaType: string(media), Digest: digest.String(), Size: int64(len(raw))}, nil
+	return labels
 }
 
 // explain says of what containerd has answered, or not, what to do about it.
@@ -284,7 +215,11 @@ func (c *containerd) explain(ctx context.Context, err error) error {
 	if !ok {
 		return err
 	}
-	if said.Code() != codes.Unavailable {
+	switch said.Code() {
+	case codes.DeadlineExceeded: // its clock was a little ahead of ours
+		return context.DeadlineExceeded
+	case codes.Unavailable:
+	default:
 		return fmt.Errorf("containerd at %s: %s: %w", c.socket, said.Message(), runtime.Unavailable)
 	}
 	conn, dialled := (&net.Dialer{}).DialContext(ctx, "unix", c.socket)
