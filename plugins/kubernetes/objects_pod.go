@@ -266,10 +266,13 @@ const (
 // same time.
 func (p *plan) probes(c *coreac.ContainerApplyConfiguration) {
 	if ready := p.spec.Ready; ready != nil {
-		every, fails := int32(untilReady), failures(ready)*onceReady/untilReady
-		if ready.Interval > 0 || ready.Kind == runtime.ProbeExec || p.spec.Live != nil {
+		every, fails := int32(seconds(cmp.Or(ready.Interval, onceReady*time.Second))), failures(ready)
+		switch {
+		case every == untilReady:
+		case ready.Interval > 0, ready.Kind == runtime.ProbeExec, p.spec.Live != nil:
 			c.WithStartupProbe(p.probe(ready).WithPeriodSeconds(untilReady).WithFailureThreshold(p.patience()))
-			every, fails = int32(seconds(cmp.Or(ready.Interval, onceReady*time.Second))), failures(ready)
+		default:
+			every, fails = untilReady, fails*every/untilReady
 		}
 		c.WithReadinessProbe(p.probe(ready).WithPeriodSeconds(every).WithFailureThreshold(fails))
 	}

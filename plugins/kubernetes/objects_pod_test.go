@@ -51,6 +51,7 @@ func TestProbes(t *testing.T) {
 		"plain":    {ready: &http, every: 1, of: 30},
 		"failures": {ready: with(func(p *runtime.Probe) { p.Failures = 2 }), every: 1, of: 20},
 		"interval": {ready: with(func(p *runtime.Probe) { p.Interval = 1500 * time.Millisecond }), startup: true, every: 2, of: 3},
+		"second":   {ready: with(func(p *runtime.Probe) { p.Interval = time.Second }), every: 1, of: 3},
 		"exec":     {ready: &runtime.Probe{Kind: runtime.ProbeExec, Command: []string{"true"}}, startup: true, every: 10, of: 3},
 		"live":     {ready: &http, live: &runtime.Probe{Kind: runtime.ProbeTCP, Port: "http"}, startup: true, every: 10, of: 3},
 	} {

@@ -19,6 +19,7 @@ import (
 	"github.com/containerd/containerd/api/types"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
@@ -46,6 +47,13 @@ type containerd struct {
 	leases  leases.LeasesClient
 }
 
+// dialAgain is how long at most an image is refused because containerd was away
+// a moment ago, and dialLimit how long it may take to answer at all.
+const (
+	dialAgain = time.Second
+	dialLimit = 5 * time.Second
+)
+
 // newContainerd takes an address like unix:///run/containerd/containerd.sock.
 func newContainerd(address string) (*containerd, error) {
 	socket, ok := strings.CutPrefix(address, socketScheme)
@@ -56,7 +64,10 @@ func newContainerd(address string) (*containerd, error) {
 	dial := func(ctx context.Context, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
 	}
-	conn, err := grpc.NewClient("passthrough:///containerd", grpc.WithContextDialer(dial), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	again := backoff.DefaultConfig
+	again.MaxDelay = dialAgain
+	conn, err := grpc.NewClient("passthrough:///containerd", grpc.WithContextDialer(dial), grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: again, MinConnectTimeout: dialLimit}))
 	if err != nil {
 		return nil, fmt.Errorf("images: containerd at %s: %w", socket, err)
 	}

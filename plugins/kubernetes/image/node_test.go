@@ -41,24 +41,30 @@ type fakeNode struct {
 
 func newFakeContainerd(t *testing.T) (node *fakeNode, address string) {
 	t.Helper()
+	node = &fakeNode{blobs: map[string]map[string]string{}, names: map[string]string{}, leases: map[string]bool{}}
 	dir, err := os.MkdirTemp("", "ctd") // a socket's path has to be short
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	socket := filepath.Join(dir, "sock")
+	t.Cleanup(node.serve(t, socket))
+	return node, "unix://" + socket
+}
+
+// serve answers on a socket until stop is called.
+func (f *fakeNode) serve(t *testing.T, socket string) (stop func()) {
+	t.Helper()
 	listener, err := net.Listen("unix", socket)
 	if err != nil {
 		t.Fatal(err)
 	}
-	node = &fakeNode{blobs: map[string]map[string]string{}, names: map[string]string{}, leases: map[string]bool{}}
 	server := grpc.NewServer()
-	content.RegisterContentServer(server, fakeContent{fakeNode: node})
-	images.RegisterImagesServer(server, fakeImages{fakeNode: node})
-	leases.RegisterLeasesServer(server, fakeLeases{fakeNode: node})
+	content.RegisterContentServer(server, fakeContent{fakeNode: f})
+	images.RegisterImagesServer(server, fakeImages{fakeNode: f})
+	leases.RegisterLeasesServer(server, fakeLeases{fakeNode: f})
 	go func() { _ = server.Serve(listener) }() // ends with Stop
-	t.Cleanup(server.Stop)
-	return node, "unix://" + socket
+	return server.Stop
 }
 
 // header is what a call says besides its request.
@@ -284,5 +290,33 @@ func TestNodeHangs(t *testing.T) {
 	}
 	if n := node.left(); n != 0 {
 		t.Errorf("%d leases are left", n)
+	}
+}
+
+// TestNodeComesBack: a containerd that was started anew takes images again.
+func TestNodeComesBack(t *testing.T) {
+	dir, err := os.MkdirTemp("", "ctd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	node := &fakeNode{blobs: map[string]map[string]string{}, names: map[string]string{}, leases: map[string]bool{}}
+	p := newPacker(t, Options{Containerd: "unix://" + dir + "/sock"})
+	spec := specOf(project(t))
+	for life := range 2 {
+		if _, err := p.Pack(t.Context(), spec); runtime.Class(err) != runtime.Unavailable {
+			t.Errorf("life %d: without a containerd: %v", life, err)
+		}
+		stop := node.serve(t, dir+"/sock")
+		write(t, spec.Dir, "bin/api", amd64(fmt.Sprint(life)), 0o755)
+		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+			if _, err = p.Pack(t.Context(), spec); err == nil {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("life %d: %v", life, err)
+			}
+		}
+		stop()
 	}
 }
