@@ -15,6 +15,20 @@ import (
 	"github.com/stead-dev/stead/runtime"
 )
 
+// containerdConfig is for containerd 1 and 2, of which only the latter knows
+// the last section. The snapshotter works on any file system.
+const containerdConfig = `version = 2
+root = "DIR/root"
+state = "DIR/state"
+disabled_plugins = ["io.containerd.grpc.v1.cri"]
+[grpc]
+  address = "DIR/sock"
+[[plugins."io.containerd.transfer.v1.local".unpack_config]]
+  platform = "linux/ARCH"
+  snapshotter = "native"
+  differ = "walking"
+`
+
 // startContainerd starts one of its own, with nothing of Kubernetes in it, and
 // returns ctr for it, and its address. It needs no cluster: what a node does
 // with images it does here.
@@ -33,7 +47,7 @@ func startContainerd(t *testing.T) (ctr []string, address string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	config := "version = 2\nroot = \"" + dir + "/root\"\nstate = \"" + dir + "/state\"\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\n  address = \"" + dir + "/sock\"\n"
+	config := strings.NewReplacer("DIR", dir, "ARCH", goruntime.GOARCH).Replace(containerdConfig)
 	write(t, dir, "config.toml", []byte(config), 0o600)
 	said := &tail{}
 	cmd := exec.Command("containerd", "--config", filepath.Join(dir, "config.toml"))
@@ -48,7 +62,7 @@ func startContainerd(t *testing.T) (ctr []string, address string) {
 			t.Logf("containerd: %s", said)
 		}
 	})
-	t.Setenv("CONTAINERD_SNAPSHOTTER", "native") // works on any file system
+	t.Setenv("CONTAINERD_SNAPSHOTTER", "native")
 	ctr = []string{"ctr", "--address", dir + "/sock", "--namespace", "k8s.io"}
 	for deadline := time.Now().Add(30 * time.Second); exec.Command(ctr[0], append(ctr[1:], "version")...).Run() != nil; time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -62,9 +76,12 @@ func run(t *testing.T, argv []string, more ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, argv[0], append(slices.Clone(argv[1:]), more...)...).CombinedOutput()
+	said := &tail{}
+	cmd := exec.CommandContext(ctx, argv[0], append(slices.Clone(argv[1:]), more...)...)
+	cmd.Stderr = said
+	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("%s: %v\n%s", more, err, out)
+		t.Fatalf("%s: %v\n%s", more, err, said)
 	}
 	return string(out)
 }
@@ -83,17 +100,26 @@ func here(t *testing.T) runtime.Spec {
 	return spec
 }
 
+// check is what a node says of an image.
+type check struct{ whole, unpacked string } // "complete", "true"
+
+func checked(t *testing.T, ctr []string, ref string) check {
+	t.Helper()
+	for line := range strings.Lines(run(t, ctr, "images", "check")) {
+		if f := strings.Fields(line); f[0] == ref {
+			return check{f[3], f[len(f)-1]}
+		}
+	}
+	t.Errorf("%s is not among the images", ref)
+	return check{}
+}
+
 // complete fails unless the node has all of ref, and has unpacked it or not;
 // empty: that does not matter.
 func complete(t *testing.T, ctr []string, ref, unpacked string) {
 	t.Helper()
-	if names := run(t, ctr, "images", "ls", "-q"); !slices.Contains(strings.Fields(names), ref) {
-		t.Errorf("%s is not among the images:\n%s", ref, names)
-	}
-	for line := range strings.Lines(run(t, ctr, "images", "check")) {
-		if f := strings.Fields(line); f[0] == ref && (f[3] != "complete" || unpacked != "" && f[len(f)-1] != unpacked) {
-			t.Errorf("the image is not whole: %s", line)
-		}
+	if c := checked(t, ctr, ref); c.whole != "complete" || unpacked != "" && c.unpacked != unpacked {
+		t.Errorf("%s: %+v, want it complete, and unpacked %q", ref, c, unpacked)
 	}
 }
 
@@ -105,7 +131,9 @@ func TestContainerd(t *testing.T) {
 		r := newRegistry(t)
 		ref := publish(t, newPacker(t, Options{Registry: r.address}), here(t)).Reference
 		run(t, ctr, "images", "pull", "--plain-http", ref)
-		complete(t, ctr, ref, "true")
+		if checked(t, ctr, ref).unpacked != "true" { // containerd 2 leaves layers where they are, if it has unpacked such before
+			t.Errorf("%s was not unpacked", ref)
+		}
 	})
 }
 
