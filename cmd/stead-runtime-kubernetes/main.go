@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/stead-dev/stead/plugins/kubernetes"
@@ -66,11 +65,7 @@ func run(o options, log *slog.Logger) error {
 		return err
 	}
 	o.image.Log, o.image.Platforms = log, kubernetes.Platforms(client)
-	if strings.HasPrefix(o.load, "unix:") {
-		o.image.Containerd = o.load
-	} else {
-		o.image.Load = strings.Fields(o.load)
-	}
+	o.image.LoadInto(o.load)
 	images, err := image.New(o.image)
 	if err != nil {
 		return err

@@ -28,6 +28,7 @@ const (
 	connect  = "connectrpc.com/connect"
 	fsnotify = "github.com/fsnotify/fsnotify"
 	images   = "github.com/google/go-containerregistry"
+	nodes    = "github.com/containerd"
 )
 
 // in gives several paths one reason.
@@ -122,7 +123,7 @@ func rules() []rule {
 func backends() []string {
 	return []string{
 		"k8s.io", "sigs.k8s.io", "go.etcd.io/etcd", "github.com/nats-io", "github.com/jackc/pgx", "github.com/cockroachdb",
-		images, "github.com/containerd", "github.com/aws", "cloud.google.com", "github.com/docker", "helm.sh",
+		images, nodes, "github.com/aws", "cloud.google.com", "github.com/docker", "helm.sh",
 	}
 }
 
@@ -136,5 +137,6 @@ func only() map[string][]string {
 		cobra:    {"cmd/*"},
 		fsnotify: {"daemon/watch"},
 		images:   {"plugins/kubernetes/...", "cmd/stead-runtime-kubernetes"},
+		nodes:    {"plugins/kubernetes/image"},
 	}
 }

@@ -283,7 +283,8 @@ func (p *plan) probes(c *coreac.ContainerApplyConfiguration) {
 }
 
 // patience is after how many seconds the kubelet itself ends what does not get
-// ready: later than the ledger, which says why; for when nobody watches.
+// ready, where there is a startup probe: later than the ledger, which says why.
+// Elsewhere, while nobody watches, it is left as it is, and not routed to.
 func (p *plan) patience() int32 {
 	if p.spec.ReadyTimeout <= 0 {
 		return math.MaxInt32

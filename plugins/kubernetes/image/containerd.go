@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -41,6 +40,7 @@ const nodeNamespace = "k8s.io"
 // needed, and again when it is lost.
 type containerd struct {
 	socket  string
+	limit   time.Duration // for its first answer
 	conn    *grpc.ClientConn
 	content content.ContentClient
 	images  images.ImagesClient
@@ -48,10 +48,10 @@ type containerd struct {
 }
 
 // dialAgain is how long at most an image is refused because containerd was away
-// a moment ago, and dialLimit how long it may take to answer at all.
+// a moment ago, and answerLimit how long it may take to answer at all.
 const (
-	dialAgain = time.Second
-	dialLimit = 5 * time.Second
+	dialAgain   = time.Second
+	answerLimit = 10 * time.Second
 )
 
 // newContainerd takes an address like unix:///run/containerd/containerd.sock.
@@ -67,11 +67,11 @@ func newContainerd(address string) (*containerd, error) {
 	again := backoff.DefaultConfig
 	again.MaxDelay = dialAgain
 	conn, err := grpc.NewClient("passthrough:///containerd", grpc.WithContextDialer(dial), grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithConnectParams(grpc.ConnectParams{Backoff: again, MinConnectTimeout: dialLimit}))
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: again, MinConnectTimeout: answerLimit}))
 	if err != nil {
 		return nil, fmt.Errorf("images: containerd at %s: %w", socket, err)
 	}
-	return &containerd{socket, conn, content.NewContentClient(conn), images.NewImagesClient(conn), leases.NewLeasesClient(conn)}, nil
+	return &containerd{socket, answerLimit, conn, content.NewContentClient(conn), images.NewImagesClient(conn), leases.NewLeasesClient(conn)}, nil
 }
 
 // leaseTime is how long blobs that no image names yet are kept for a process
@@ -91,17 +91,33 @@ const maxUploads = 4
 func (c *containerd) load(ctx context.Context, m *product) (string, error) {
 	ctx = metadata.AppendToOutgoingContext(ctx, "containerd-namespace", nodeNamespace)
 	ref := m.loaded()
-	_, err := c.images.Get(ctx, &images.GetImageRequest{Name: ref})
-	if err == nil {
-		return ref, nil
-	}
-	if status.Code(err) == codes.NotFound {
+	there, err := c.has(ctx, ref)
+	if err == nil && !there {
 		err = c.put(ctx, m, ref)
 	}
 	if err != nil {
 		return "", c.explain(ctx, err)
 	}
 	return ref, nil
+}
+
+// has is the first question, and finds out whether anybody answers.
+func (c *containerd) has(ctx context.Context, ref string) (bool, error) {
+	silent := runtime.WithHint(fmt.Errorf("containerd at %s does not answer for %v: %w", c.socket, c.limit, runtime.Unavailable),
+		"look at its log, and start it anew")
+	ctx, cancel := context.WithTimeoutCause(ctx, c.limit, silent)
+	defer cancel()
+	_, err := c.images.Get(ctx, &images.GetImageRequest{Name: ref})
+	switch status.Code(err) {
+	case codes.OK:
+		return true, nil
+	case codes.NotFound:
+		return false, nil
+	case codes.DeadlineExceeded, codes.Canceled:
+		<-ctx.Done() // its clock may be a little ahead of ours
+		return false, context.Cause(ctx)
+	}
+	return false, err
 }
 
 // put sends what the node lacks. Until the image names the blobs a lease keeps
@@ -226,28 +242,26 @@ func (c *containerd) explain(ctx context.Context, err error) error {
 	if !ok {
 		return err
 	}
+	failed := fmt.Errorf("containerd at %s: %s: %w", c.socket, said.Message(), runtime.Unavailable)
 	switch said.Code() {
 	case codes.DeadlineExceeded: // its clock was a little ahead of ours
 		return context.DeadlineExceeded
+	case codes.Unimplemented:
+		return runtime.WithHint(failed, whichSocket)
 	case codes.Unavailable:
 	default:
-		return fmt.Errorf("containerd at %s: %s: %w", c.socket, said.Message(), runtime.Unavailable)
+		return failed
 	}
 	conn, dialled := (&net.Dialer{}).DialContext(ctx, "unix", c.socket)
-	if dialled == nil {
-		_ = conn.Close()
-		return fmt.Errorf("containerd at %s: %s: %w", c.socket, said.Message(), runtime.Unavailable)
-	}
-	hint := "is containerd running, and is that its socket? k3s has /run/k3s/containerd/containerd.sock"
-	class := runtime.Unavailable
 	switch {
+	case dialled == nil:
+		_ = conn.Close()
+		return runtime.WithHint(failed, whichSocket)
 	case errors.Is(dialled, fs.ErrPermission):
-		class = runtime.Invalid
-		hint = "only root may use it, as a rule: write load: sudo ctr -n k8s.io, or ctr of a node that you may use"
-	case errors.Is(dialled, fs.ErrNotExist):
-		if _, err := os.Stat(filepath.Dir(c.socket)); err != nil {
-			class = runtime.Invalid
-		}
+		return runtime.WithHint(fmt.Errorf("containerd: %w: %w", dialled, runtime.Invalid),
+			"only root may use it, as a rule: write load: sudo ctr -n k8s.io, or ctr of a node that you may use")
 	}
-	return runtime.WithHint(fmt.Errorf("containerd: %w: %w", dialled, class), hint)
+	return runtime.WithHint(fmt.Errorf("containerd: %w: %w", dialled, runtime.Unavailable), whichSocket)
 }
+
+const whichSocket = "is containerd running, and is that its socket? k3s has /run/k3s/containerd/containerd.sock"

@@ -89,6 +89,16 @@ func specOf(dir string) runtime.Spec {
 	}
 }
 
+// specOfBoth is of a project with a program for each of two platforms.
+func specOfBoth(t *testing.T) runtime.Spec {
+	t.Helper()
+	dir := project(t)
+	write(t, dir, "bin/api.linux-arm64", arm64("one"), 0o755)
+	spec := specOf(dir)
+	spec.Package.Platforms = []string{"linux/amd64", "linux/arm64"}
+	return spec
+}
+
 // newPacker returns one with a cache of its own, no credentials and no
 // certificates.
 func newPacker(t *testing.T, o Options) *Packer {

@@ -67,6 +67,15 @@ type Options struct {
 	Log *slog.Logger // nil: nothing is logged
 }
 
+// LoadInto sets Load or Containerd, by what a manifest says under load.
+func (o *Options) LoadInto(load string) {
+	if strings.HasPrefix(load, "unix:") {
+		o.Containerd = load
+	} else {
+		o.Load = strings.Fields(load)
+	}
+}
+
 // Progress is what has been sent of one image so far.
 type Progress struct {
 	ID   runtime.ID
@@ -97,8 +106,14 @@ const defaultLimit = 2 << 30
 // New returns a Packer. SOURCE_DATE_EPOCH, when it is set, is the time of all
 // files in the images, else it is that of 1970 (reproducible-builds.org).
 func New(o Options) (*Packer, error) {
-	if o.Registry != "" && (len(o.Load) > 0 || o.Containerd != "") {
-		return nil, runtime.WithHint(fmt.Errorf("images: there is a registry, and a containerd to load them into: %w", runtime.Invalid),
+	places := 0
+	for _, given := range []bool{o.Registry != "", len(o.Load) > 0, o.Containerd != ""} {
+		if given {
+			places++
+		}
+	}
+	if places > 1 {
+		return nil, runtime.WithHint(fmt.Errorf("images: there is more than one place for them to go to: %w", runtime.Invalid),
 			"use one of --registry and --load")
 	}
 	if o.Limit <= 0 {

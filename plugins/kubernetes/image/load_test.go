@@ -106,11 +106,7 @@ func TestLoad(t *testing.T) {
 
 func TestLoadIndex(t *testing.T) {
 	node, command := newFakeNode(t)
-	dir := project(t)
-	write(t, dir, "bin/api.linux-arm64", arm64("one"), 0o755)
-	spec := specOf(dir)
-	spec.Package.Platforms = []string{"linux/amd64", "linux/arm64"}
-	publish(t, newPacker(t, Options{Load: command}), spec)
+	publish(t, newPacker(t, Options{Load: command}), specOfBoth(t))
 	index, err := layout.ImageIndexFromPath(filepath.Join(node, "all"))
 	if err != nil {
 		t.Fatal(err)

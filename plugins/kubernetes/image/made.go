@@ -72,8 +72,8 @@ func (c *cache) remember() {
 // if it did. It reads all files, and so is worth its time only once: what is
 // packed again has changed.
 func (c *cache) recall(ctx context.Context, what contents, how packing) (blob, bool) {
-	c.mu.Lock()
 	place := what.place()
+	c.mu.Lock()
 	first := len(c.before) > 0 && !c.met[place]
 	c.met[place] = true
 	c.mu.Unlock()

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -37,6 +38,7 @@ type fakeNode struct {
 	leases map[string]bool
 	refuse error // of blobs
 	hang   bool  // blobs are not taken
+	silent bool  // nothing is answered
 }
 
 func newFakeContainerd(t *testing.T) (node *fakeNode, address string) {
@@ -126,9 +128,13 @@ type fakeImages struct {
 	*fakeNode
 }
 
-func (f fakeImages) Get(_ context.Context, req *images.GetImageRequest) (*images.GetImageResponse, error) {
+func (f fakeImages) Get(ctx context.Context, req *images.GetImageRequest) (*images.GetImageResponse, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.silent {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
 	if f.names[req.Name] == "" {
 		return nil, status.Error(codes.NotFound, "no such image")
 	}
@@ -227,11 +233,7 @@ func TestNode(t *testing.T) {
 
 func TestNodeIndex(t *testing.T) {
 	node, address := newFakeContainerd(t)
-	dir := project(t)
-	write(t, dir, "bin/api.linux-arm64", arm64("one"), 0o755)
-	spec := specOf(dir)
-	spec.Package.Platforms = []string{"linux/amd64", "linux/arm64"}
-	both := publish(t, newPacker(t, Options{Containerd: address}), spec)
+	both := publish(t, newPacker(t, Options{Containerd: address}), specOfBoth(t))
 	came := node.taken()
 	if len(came) == 0 || came[len(came)-1] != both.Digest {
 		t.Fatalf("%q: want the index %s last", came, both.Digest)
@@ -273,8 +275,11 @@ func TestNodeFails(t *testing.T) {
 	if n := node.left(); n != 0 {
 		t.Errorf("%d leases are left", n)
 	}
-	if _, err := New(Options{Containerd: address, Registry: "registry.example.dev", Cache: dir}); !errors.Is(err, runtime.Invalid) {
-		t.Errorf("both a registry and a containerd: %v", err)
+	for _, o := range []Options{{Containerd: address, Registry: "registry.example.dev"}, {Containerd: address, Load: []string{"ctr"}}} {
+		o.Cache = dir
+		if _, err := New(o); !errors.Is(err, runtime.Invalid) {
+			t.Errorf("two places to go to: %v", err)
+		}
 	}
 }
 
@@ -290,6 +295,49 @@ func TestNodeHangs(t *testing.T) {
 	}
 	if n := node.left(); n != 0 {
 		t.Errorf("%d leases are left", n)
+	}
+}
+
+// TestNodeIsSilent: what is connected and says nothing is told.
+func TestNodeIsSilent(t *testing.T) {
+	node, address := newFakeContainerd(t)
+	node.silent = true
+	p := newPacker(t, Options{Containerd: address})
+	p.containerd.limit = 50 * time.Millisecond
+	_, err := p.Pack(t.Context(), specOf(project(t)))
+	if runtime.Class(err) != runtime.Unavailable || !strings.Contains(err.Error(), "does not answer") || runtime.Hint(err) == "" {
+		t.Errorf("err = %v, hint %q", err, runtime.Hint(err))
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := p.Pack(ctx, specOf(project(t))); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("with a deadline of the caller's: %v", err)
+	}
+}
+
+// TestNodeIsAnother: a socket of something else is told.
+func TestNodeIsAnother(t *testing.T) {
+	for name, serve := range map[string]func(net.Listener) error{
+		"gRPC": grpc.NewServer().Serve,
+		"HTTP": (&http.Server{ReadHeaderTimeout: time.Second}).Serve,
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, err := os.MkdirTemp("", "ctd")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer os.RemoveAll(dir)
+			listener, err := net.Listen("unix", dir+"/sock")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer listener.Close()
+			go func() { _ = serve(listener) }() // ends with the listener
+			_, err = newPacker(t, Options{Containerd: "unix://" + dir + "/sock"}).Pack(t.Context(), specOf(project(t)))
+			if runtime.Class(err) != runtime.Unavailable || !strings.Contains(runtime.Hint(err), "is that its socket") {
+				t.Errorf("err = %v, hint %q", err, runtime.Hint(err))
+			}
+		})
 	}
 }
 

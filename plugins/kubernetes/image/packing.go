@@ -10,7 +10,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// packing is how a layer is compressed. Always at the fastest level: what
+// packing is how a layer is compressed. The cache keeps these numbers. Always at the fastest level: what
 // travels once within a data centre is no reason to have a developer wait.
 type packing int
 

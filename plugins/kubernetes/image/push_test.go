@@ -71,10 +71,7 @@ func TestOnlyWhatChangedTravels(t *testing.T) {
 
 func TestPushIndex(t *testing.T) {
 	r := newRegistry(t)
-	dir := project(t)
-	write(t, dir, "bin/api.linux-arm64", arm64("one"), 0o755)
-	spec := specOf(dir)
-	spec.Package.Platforms = []string{"linux/amd64", "linux/arm64"}
+	spec := specOfBoth(t)
 	p := newPacker(t, Options{Registry: r.address})
 	s := publish(t, p, spec)
 	ref, err := name.NewDigest(s.Reference)
