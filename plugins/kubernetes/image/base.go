@@ -195,12 +195,10 @@ func (b *bases) note(key string) string {
 }
 
 func (b *bases) remember(key string, digest v1.Hash) error {
-	at := b.note(key)
-	next := filepath.Join(filepath.Dir(at), temporary+filepath.Base(at))
-	if err := os.WriteFile(next, []byte(digest.String()+"\n"), 0o600); err != nil {
+	if err := replace(b.note(key), []byte(digest.String()+"\n")); err != nil {
 		return fmt.Errorf("note a base image: %w", err)
 	}
-	return os.Rename(next, at)
+	return nil
 }
 
 // load returns what the cache has for a name and platform.

@@ -152,6 +152,23 @@ func (c *cache) write(ctx context.Context, what contents, how packing) (b blob, 
 	return b, c.note(b)
 }
 
+// replace writes a small file of the cache in one step: whoever reads it has
+// the text before, or this one.
+func replace(at string, text []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(at), temporary)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), at)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+	}
+	return err
+}
+
 // settling is the time within which two writes to a file may have the same
 // time stamp: kernels before 6.13 count in ticks of up to 10 ms.
 const settling = 20 * time.Millisecond

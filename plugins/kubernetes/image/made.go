@@ -3,7 +3,6 @@ package image
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -34,16 +33,7 @@ func (c *cache) note(b blob) error {
 	if err != nil {
 		return fmt.Errorf("note a layer: %w", err)
 	}
-	f, err := os.CreateTemp(filepath.Join(c.dir, "made"), temporary)
-	if err != nil {
-		return fmt.Errorf("note a layer: %w", err)
-	}
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), filepath.Join(c.dir, "made", b.digest.Hex))
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
+	if err := replace(filepath.Join(c.dir, "made", b.digest.Hex), text); err != nil {
 		return fmt.Errorf("note a layer: %w", err)
 	}
 	return nil
