@@ -33,6 +33,12 @@ type asked struct {
 	rights map[string]bool
 }
 
+func (a *asked) has(right string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.rights[right]
+}
+
 // RoundTrip notes what a request needs, as RBAC names it.
 type roundTrip struct {
 	next http.RoundTripper
@@ -171,7 +177,7 @@ func TestLeastRights(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.Close)
-	exercise(t, r, guest)
+	exercise(t, r, guest, used)
 
 	_, all := granted(t)
 	used.mu.Lock()
@@ -189,7 +195,7 @@ func TestLeastRights(t *testing.T) {
 }
 
 // exercise has a runtime do each thing that it can.
-func exercise(t *testing.T, r *kubernetes.Runtime, guest string) {
+func exercise(t *testing.T, r *kubernetes.Runtime, guest string, used *asked) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	must := func(what string, err error) {
@@ -224,8 +230,11 @@ func exercise(t *testing.T, r *kubernetes.Runtime, guest string) {
 		_, err = r.Start(ctx, s)
 		must("start", err)
 	}
-	until("the end of a one-shot", func(e runtime.Event) bool {
-		return e.Kind == runtime.GenerationEvent && e.ID.Service == "migrate" && e.Generation.Phase == runtime.GenerationCompleted
+	ended, ready := false, false
+	until("the end of a one-shot, and a service that is ready,", func(e runtime.Event) bool {
+		ended = ended || e.Kind == runtime.GenerationEvent && e.ID.Service == "migrate" && e.Generation.Phase == runtime.GenerationCompleted
+		ready = ready || e.Kind == runtime.ReadyEvent && e.ID.Service == "web" && e.Ready.Ready
+		return ended && ready
 	})
 	must("route", r.Route(ctx, spec.ID))
 	must("logs", r.Logs(ctx, runtime.LogQuery{Environment: "staging", Project: "shop", Service: "migrate"}, func(runtime.LogBlock) error { return nil }))
@@ -245,6 +254,10 @@ func exercise(t *testing.T, r *kubernetes.Runtime, guest string) {
 	must("connect", err)
 	conn.Close()
 	_ = r.Stats(ctx, time.Second, func([]runtime.Stat) error { return io.EOF })
+	for !used.has("update coordination.k8s.io/leases") { // it is renewed every few seconds
+		must("renew the lease", ctx.Err())
+		time.Sleep(50 * time.Millisecond)
+	}
 	must("kill", r.Stop(ctx, spec.ID, runtime.StopRequest{Grace: time.Second}))
 	until("the end of web", func(e runtime.Event) bool {
 		return e.Kind == runtime.GenerationEvent && e.ID.Service == "web" && e.Generation.Phase.Final()
